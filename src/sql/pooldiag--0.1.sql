@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION pooldiag" to load this file. \quit
