@@ -1,13 +1,94 @@
-# pooldiag: PGXS build, plus the commands of a checkout (make test, make demo).
+# pooldiag: PGXS build (make, make install, make installcheck), plus the commands of a checkout
+# (make test, make demo, ...), which install what they miss and never touch the system's servers.
+
+# Tests, in the order in which they run: sql/NAME.sql and test/specs/NAME.spec.
+REGRESS =
+ISOLATION =
 
 MODULE_big = pooldiag
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PGFILEDESC = "pooldiag - connection pool diagnostics"
 
 EXTENSION = pooldiag
-DATA = src/sql/pooldiag--0.1.sql
+DATA = $(sort $(wildcard src/sql/pooldiag--*.sql))
+
+ISOLATION_OPTS = --inputdir=test --load-extension=pooldiag
+PROVE_TESTS = $(sort $(wildcard test/t/*.pl))
+ifneq ($(PROVE_TESTS),)
+TAP_TESTS = 1
+endif
 
 PG_CPPFLAGS = -I$(srcdir)/src
+EXTRA_CLEAN = build results tmp_check tmp_check_iso output_iso log regression.diffs regression.out
+
+.DEFAULT_GOAL := all
+
+# Without pg_config there is nothing to build with, but test, demo and the like work: they set up first.
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+else
+all install uninstall installcheck:
+	@echo "pooldiag: '$(PG_CONFIG) --pgxs' names no file; install PostgreSQL's server development files" >&2
+	@echo "pooldiag: (postgresql-server-dev-15 on Debian 12), or say where: make PG_CONFIG=/path/to/pg_config" >&2
+	@false
+clean:
+	rm -rf $(EXTRA_CLEAN) $(MODULE_big).so $(OBJS) $(OBJS:.o=.bc)
+.PHONY: all install uninstall installcheck clean
+endif
+
+# Any header may matter to any file; compiling all of them takes seconds.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+# Objects made for another server, or with other flags, are made again.
+MADE_FOR = $(shell $(PG_CONFIG) --version 2>/dev/null), $(CC) $(CFLAGS) $(CPPFLAGS)
+$(OBJS) $(OBJS:.o=.bc): build/made-for
+build/made-for: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','"'"',$(MADE_FOR))' | cmp -s - $@ || echo '$(subst ','"'"',$(MADE_FOR))' >$@
+FORCE:
+
+# A unit test is one program. Its first lines name the files of src/ that it tests: "link: a.c b.c".
+UNIT_TESTS = $(patsubst test/unit/%.c,build/unit/%,$(sort $(wildcard test/unit/test_*.c)))
+UNIT_CFLAGS = -std=gnu99 -g -O1 -Wall
+
+unit: $(UNIT_TESTS)
+build/unit/%: test/unit/%.c $(wildcard src/*.c src/*.h test/unit/*.h)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(CC) $(UNIT_CFLAGS) $(CPPFLAGS) -Isrc -Itest/unit -o $@ $< \
+	  $(addprefix src/,$(filter %.c,$(shell sed -n '1,20s/.*link:\(.*\)/\1/p' $<))) -lcmocka -lm
+
+# make test ONLY=unit|regress|isolation|tap TESTS="NAME ..." KEEP=1
+test:
+	@scripts/test.sh
+
+demo:
+	@scripts/demo.sh start
+demo-stop:
+	@scripts/demo.sh stop
+
+# make bench BENCH="NAME ..."
+bench:
+	@scripts/bench.sh
+
+FORMATTED = $(sort $(wildcard src/*.c src/*.h test/unit/*.c test/unit/*.h))
+format:
+	clang-format -i $(FORMATTED)
+check-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+# What cppcheck would have to learn from the server's headers is told here instead. Reaching a field by
+# its offset casts from char *, which it takes for a mistake.
+CPPCHECK_FLAGS = --enable=warning,performance,portability --inline-suppr --std=c99 --quiet \
+  --error-exitcode=1 --suppress=missingInclude --suppress=missingIncludeSystem --suppress=invalidPointerCast \
+  -DPG_VERSION_NUM=150000 '-DPG_FUNCTION_INFO_V1(f)=' -DPG_MODULE_MAGIC= -DPGDLLEXPORT=
+lint:
+	cppcheck $(CPPCHECK_FLAGS) -Isrc src
+
+# For the scripts: the value of one variable.
+print-%:
+	@echo '$($*)'
+
+.PHONY: FORCE unit test demo demo-stop bench format check-format lint

@@ -5,10 +5,20 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "sampler.h"
+#include "sessions.h"
+#include "settings.h"
+#include "shared.h"
 
 PG_MODULE_MAGIC;
 
 void
 _PG_init(void)
 {
+	pooldiag_settings_define();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	pooldiag_shared_install_hooks();
+	pooldiag_sessions_install_hooks();
+	pooldiag_sampler_register();
 }

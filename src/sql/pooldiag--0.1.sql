@@ -1,1 +1,578 @@
+/* pooldiag--0.1.sql */
+
 \echo Use "CREATE EXTENSION pooldiag" to load this file. \quit
+
+/*
+ * Each view stands on a function of the same name. Both are for pg_monitor and nobody else; rows of other
+ * roles' sessions are masked as in pg_stat_activity wherever an administrator grants a view, and the function
+ * behind it, to more.
+ */
+
+CREATE FUNCTION pooldiag.connection_states(
+	OUT state pg_catalog.text,
+	OUT connections pg_catalog.int4,
+	OUT slots_percent pg_catalog.float8,
+	OUT oldest pg_catalog.interval
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_connection_states'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 8;
+COMMENT ON FUNCTION pooldiag.connection_states() IS
+	'The rows of the view pooldiag.connection_states, in no particular order.';
+
+CREATE VIEW pooldiag.connection_states AS
+	SELECT state, connections, slots_percent, oldest
+	FROM pooldiag.connection_states();
+COMMENT ON VIEW pooldiag.connection_states IS
+	'Connections by state: one row for each state, always all of them. Answers from shared memory, without copying the sessions'' queries.';
+COMMENT ON COLUMN pooldiag.connection_states.state IS
+	'State of the connection as in pg_stat_activity, and starting for those that are not yet authenticated. NULL: connections of other roles, for a caller who may not look into them.';
+COMMENT ON COLUMN pooldiag.connection_states.connections IS
+	'Connections in this state.';
+COMMENT ON COLUMN pooldiag.connection_states.slots_percent IS
+	'Their share of the usable slots, in percent.';
+COMMENT ON COLUMN pooldiag.connection_states.oldest IS
+	'Longest time that one of them has been in this state.';
+
+CREATE FUNCTION pooldiag.connections(
+	OUT pid pg_catalog.int4,
+	OUT pool pg_catalog.text,
+	OUT datname pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client_addr pg_catalog.inet,
+	OUT backend_start pg_catalog.timestamptz,
+	OUT state pg_catalog.text,
+	OUT state_change pg_catalog.timestamptz,
+	OUT state_age pg_catalog.interval,
+	OUT xact_start pg_catalog.timestamptz,
+	OUT xact_age pg_catalog.interval,
+	OUT wait_event_type pg_catalog.text,
+	OUT wait_event pg_catalog.text,
+	OUT query_id pg_catalog.int8,
+	OUT query pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_connections'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pooldiag.connections() IS
+	'The rows of the view pooldiag.connections, in no particular order.';
+
+CREATE VIEW pooldiag.connections AS
+	SELECT pid, pool, datname, usename, application_name, client_addr, backend_start, state, state_change, state_age, xact_start, xact_age, wait_event_type, wait_event, query_id, query
+	FROM pooldiag.connections();
+COMMENT ON VIEW pooldiag.connections IS
+	'Connections, one row for each: occupied regular slots, those that are still starting included.';
+COMMENT ON COLUMN pooldiag.connections.pid IS
+	'Process of the session.';
+COMMENT ON COLUMN pooldiag.connections.pool IS
+	'Pool that the connection belongs to; NULL while it is starting, and where the row is masked.';
+COMMENT ON COLUMN pooldiag.connections.datname IS
+	'Database.';
+COMMENT ON COLUMN pooldiag.connections.usename IS
+	'Role that logged in.';
+COMMENT ON COLUMN pooldiag.connections.application_name IS
+	'Name that the application gives itself.';
+COMMENT ON COLUMN pooldiag.connections.client_addr IS
+	'Address of the client; NULL over a Unix socket.';
+COMMENT ON COLUMN pooldiag.connections.backend_start IS
+	'When the session began.';
+COMMENT ON COLUMN pooldiag.connections.state IS
+	'State, as in connection_states.';
+COMMENT ON COLUMN pooldiag.connections.state_change IS
+	'When it entered this state.';
+COMMENT ON COLUMN pooldiag.connections.state_age IS
+	'How long it has been in this state.';
+COMMENT ON COLUMN pooldiag.connections.xact_start IS
+	'When its transaction began; NULL outside of one.';
+COMMENT ON COLUMN pooldiag.connections.xact_age IS
+	'How long its transaction has run.';
+COMMENT ON COLUMN pooldiag.connections.wait_event_type IS
+	'Class of what it waits for; NULL: it is not waiting.';
+COMMENT ON COLUMN pooldiag.connections.wait_event IS
+	'What it waits for.';
+COMMENT ON COLUMN pooldiag.connections.query_id IS
+	'Identifier of its statement, where compute_query_id is on.';
+COMMENT ON COLUMN pooldiag.connections.query IS
+	'Text of its current or last statement; NULL under pooldiag.track_query_text = off.';
+
+CREATE FUNCTION pooldiag.connection_groups(
+	OUT datname pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client_addr pg_catalog.inet,
+	OUT connections pg_catalog.int4,
+	OUT active pg_catalog.int4,
+	OUT idle pg_catalog.int4,
+	OUT idle_in_transaction pg_catalog.int4,
+	OUT waiting pg_catalog.int4,
+	OUT oldest_xact pg_catalog.interval,
+	OUT oldest_connection pg_catalog.interval
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_connection_groups'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pooldiag.connection_groups() IS
+	'The rows of the view pooldiag.connection_groups, in no particular order.';
+
+CREATE VIEW pooldiag.connection_groups AS
+	SELECT datname, usename, application_name, client_addr, connections, active, idle, idle_in_transaction, waiting, oldest_xact, oldest_connection
+	FROM pooldiag.connection_groups() ORDER BY connections DESC, datname, usename, application_name, client_addr;
+COMMENT ON VIEW pooldiag.connection_groups IS
+	'Connections by database, role, application name and client address: who holds the slots.';
+COMMENT ON COLUMN pooldiag.connection_groups.datname IS
+	'Database.';
+COMMENT ON COLUMN pooldiag.connection_groups.usename IS
+	'Role that logged in.';
+COMMENT ON COLUMN pooldiag.connection_groups.application_name IS
+	'Name that the application gives itself.';
+COMMENT ON COLUMN pooldiag.connection_groups.client_addr IS
+	'Address of the client; NULL over a Unix socket, and where masked.';
+COMMENT ON COLUMN pooldiag.connection_groups.connections IS
+	'Connections of the group.';
+COMMENT ON COLUMN pooldiag.connection_groups.active IS
+	'Those that are running a statement. NULL where masked, as all that follows.';
+COMMENT ON COLUMN pooldiag.connection_groups.idle IS
+	'Those that are idle outside of a transaction.';
+COMMENT ON COLUMN pooldiag.connection_groups.idle_in_transaction IS
+	'Those that are idle in a transaction, failed ones included.';
+COMMENT ON COLUMN pooldiag.connection_groups.waiting IS
+	'Those that wait for a heavyweight lock.';
+COMMENT ON COLUMN pooldiag.connection_groups.oldest_xact IS
+	'Age of the oldest transaction of the group.';
+COMMENT ON COLUMN pooldiag.connection_groups.oldest_connection IS
+	'Age of the oldest connection of the group.';
+
+CREATE FUNCTION pooldiag.utilization(
+	OUT scope pg_catalog.text,
+	OUT name pg_catalog.text,
+	OUT connections pg_catalog.int4,
+	OUT checked_out pg_catalog.int4,
+	OUT capacity pg_catalog.int4,
+	OUT utilization_percent pg_catalog.float8,
+	OUT peak_connections pg_catalog.int4,
+	OUT peak_at pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_utilization'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
+COMMENT ON FUNCTION pooldiag.utilization() IS
+	'The rows of the view pooldiag.utilization, in no particular order.';
+
+CREATE VIEW pooldiag.utilization AS
+	SELECT scope, name, connections, checked_out, capacity, utilization_percent, peak_connections, peak_at
+	FROM pooldiag.utilization();
+COMMENT ON VIEW pooldiag.utilization IS
+	'How full everything is that has a limit.';
+COMMENT ON COLUMN pooldiag.utilization.scope IS
+	'server, reserved slots, database, role, pool, walsenders or workers.';
+COMMENT ON COLUMN pooldiag.utilization.name IS
+	'Name of the database, role or pool; NULL for the scopes of which there is one.';
+COMMENT ON COLUMN pooldiag.utilization.connections IS
+	'Connections now; of walsenders and workers, their processes.';
+COMMENT ON COLUMN pooldiag.utilization.checked_out IS
+	'Those handed to code, as far as the server can tell; where the slot itself is what is used up (server, reserved slots, walsenders, workers), all of them. NULL where some are masked.';
+COMMENT ON COLUMN pooldiag.utilization.capacity IS
+	'The limit on connections; NULL: none.';
+COMMENT ON COLUMN pooldiag.utilization.utilization_percent IS
+	'Of a pool 100 * checked_out / (instances * size), else 100 * connections / capacity. May pass 100.';
+COMMENT ON COLUMN pooldiag.utilization.peak_connections IS
+	'Most connections that a sample has seen since server start; NULL without preloading.';
+COMMENT ON COLUMN pooldiag.utilization.peak_at IS
+	'When that was.';
+
+CREATE FUNCTION pooldiag.pools(
+	OUT pool pg_catalog.text,
+	OUT declared pg_catalog.bool,
+	OUT instances pg_catalog.int4,
+	OUT size pg_catalog.int4,
+	OUT max_overflow pg_catalog.int4,
+	OUT capacity pg_catalog.int4,
+	OUT connections pg_catalog.int4,
+	OUT checked_out pg_catalog.int4,
+	OUT idle pg_catalog.int4,
+	OUT overflow pg_catalog.int4,
+	OUT utilization_percent pg_catalog.float8,
+	OUT saturation_percent pg_catalog.float8,
+	OUT peak_checked_out pg_catalog.int4,
+	OUT over_recycle pg_catalog.int4,
+	OUT leaks pg_catalog.int4
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_pools'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
+COMMENT ON FUNCTION pooldiag.pools() IS
+	'The rows of the view pooldiag.pools, in no particular order.';
+
+CREATE VIEW pooldiag.pools AS
+	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks
+	FROM pooldiag.pools();
+COMMENT ON VIEW pooldiag.pools IS
+	'Pools of the applications: declared ones as pooldiag.pools has them, and one for each other (user, database, application name).';
+COMMENT ON COLUMN pooldiag.pools.pool IS
+	'Name; of a discovered pool user@database/application_name. NULL: connections that the caller may not look into.';
+COMMENT ON COLUMN pooldiag.pools.declared IS
+	'Is it declared in pooldiag.pools?';
+COMMENT ON COLUMN pooldiag.pools.instances IS
+	'Processes that run such a pool. NULL for a discovered pool, as all limits.';
+COMMENT ON COLUMN pooldiag.pools.size IS
+	'Connections that one of them keeps.';
+COMMENT ON COLUMN pooldiag.pools.max_overflow IS
+	'Connections that one of them may add.';
+COMMENT ON COLUMN pooldiag.pools.capacity IS
+	'instances * (size + max_overflow).';
+COMMENT ON COLUMN pooldiag.pools.connections IS
+	'Connections now.';
+COMMENT ON COLUMN pooldiag.pools.checked_out IS
+	'Those handed to code, as far as the server can tell: active, fastpath, idle in transaction.';
+COMMENT ON COLUMN pooldiag.pools.idle IS
+	'Those that are idle outside of a transaction.';
+COMMENT ON COLUMN pooldiag.pools.overflow IS
+	'Connections beyond instances * size.';
+COMMENT ON COLUMN pooldiag.pools.utilization_percent IS
+	'100 * checked_out / (instances * size); passes 100 when overflow is in use.';
+COMMENT ON COLUMN pooldiag.pools.saturation_percent IS
+	'100 * connections / capacity.';
+COMMENT ON COLUMN pooldiag.pools.peak_checked_out IS
+	'Most that a sample has seen checked out since the pool is known; NULL without preloading.';
+COMMENT ON COLUMN pooldiag.pools.over_recycle IS
+	'Connections older than the pool''s recycle.';
+COMMENT ON COLUMN pooldiag.pools.leaks IS
+	'Leak suspects: idle in transaction for longer than the pool''s leak.';
+
+CREATE FUNCTION pooldiag.slow_queries(
+	OUT pid pg_catalog.int4,
+	OUT pool pg_catalog.text,
+	OUT datname pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client_addr pg_catalog.inet,
+	OUT state pg_catalog.text,
+	OUT query_start pg_catalog.timestamptz,
+	OUT duration pg_catalog.interval,
+	OUT wait_event_type pg_catalog.text,
+	OUT wait_event pg_catalog.text,
+	OUT blocked_by pg_catalog.int4[],
+	OUT query_id pg_catalog.int8,
+	OUT query pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_slow_queries'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION pooldiag.slow_queries() IS
+	'The rows of the view pooldiag.slow_queries, in no particular order.';
+
+CREATE VIEW pooldiag.slow_queries AS
+	SELECT pid, pool, datname, usename, application_name, client_addr, state, query_start, duration, wait_event_type, wait_event, blocked_by, query_id, query
+	FROM pooldiag.slow_queries() ORDER BY duration DESC NULLS LAST;
+COMMENT ON VIEW pooldiag.slow_queries IS
+	'Connections that are not idle and whose statement started longer ago than their pool''s slow, or pooldiag.slow_query_threshold.';
+COMMENT ON COLUMN pooldiag.slow_queries.pid IS
+	'Process of the session.';
+COMMENT ON COLUMN pooldiag.slow_queries.pool IS
+	'Pool that the connection belongs to.';
+COMMENT ON COLUMN pooldiag.slow_queries.datname IS
+	'Database.';
+COMMENT ON COLUMN pooldiag.slow_queries.usename IS
+	'Role that logged in.';
+COMMENT ON COLUMN pooldiag.slow_queries.application_name IS
+	'Name that the application gives itself.';
+COMMENT ON COLUMN pooldiag.slow_queries.client_addr IS
+	'Address of the client; NULL over a Unix socket.';
+COMMENT ON COLUMN pooldiag.slow_queries.state IS
+	'State, as in connection_states.';
+COMMENT ON COLUMN pooldiag.slow_queries.query_start IS
+	'When the statement began.';
+COMMENT ON COLUMN pooldiag.slow_queries.duration IS
+	'How long it has run; of a connection idle in transaction, how long its last statement ran.';
+COMMENT ON COLUMN pooldiag.slow_queries.wait_event_type IS
+	'Class of what it waits for; NULL: it is not waiting.';
+COMMENT ON COLUMN pooldiag.slow_queries.wait_event IS
+	'What it waits for.';
+COMMENT ON COLUMN pooldiag.slow_queries.blocked_by IS
+	'Processes that keep it waiting for a heavyweight lock; 0 is a prepared transaction.';
+COMMENT ON COLUMN pooldiag.slow_queries.query_id IS
+	'Identifier of the statement, where compute_query_id is on.';
+COMMENT ON COLUMN pooldiag.slow_queries.query IS
+	'Text of the statement.';
+
+CREATE FUNCTION pooldiag.leaks(
+	OUT pid pg_catalog.int4,
+	OUT pool pg_catalog.text,
+	OUT datname pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client_addr pg_catalog.inet,
+	OUT state pg_catalog.text,
+	OUT idle_for pg_catalog.interval,
+	OUT xact_age pg_catalog.interval,
+	OUT locks_held pg_catalog.int4,
+	OUT blocking pg_catalog.int4,
+	OUT holds_xmin pg_catalog.bool,
+	OUT last_query pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_leaks'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION pooldiag.leaks() IS
+	'The rows of the view pooldiag.leaks, in no particular order.';
+
+CREATE VIEW pooldiag.leaks AS
+	SELECT pid, pool, datname, usename, application_name, client_addr, state, idle_for, xact_age, locks_held, blocking, holds_xmin, last_query
+	FROM pooldiag.leaks() ORDER BY idle_for DESC NULLS LAST;
+COMMENT ON VIEW pooldiag.leaks IS
+	'Leak suspects: connections idle in transaction for longer than their pool''s leak, or pooldiag.leak_threshold.';
+COMMENT ON COLUMN pooldiag.leaks.pid IS
+	'Process of the session.';
+COMMENT ON COLUMN pooldiag.leaks.pool IS
+	'Pool that the connection belongs to.';
+COMMENT ON COLUMN pooldiag.leaks.datname IS
+	'Database.';
+COMMENT ON COLUMN pooldiag.leaks.usename IS
+	'Role that logged in.';
+COMMENT ON COLUMN pooldiag.leaks.application_name IS
+	'Name that the application gives itself.';
+COMMENT ON COLUMN pooldiag.leaks.client_addr IS
+	'Address of the client; NULL over a Unix socket.';
+COMMENT ON COLUMN pooldiag.leaks.state IS
+	'idle in transaction, or idle in transaction (aborted).';
+COMMENT ON COLUMN pooldiag.leaks.idle_for IS
+	'How long it has been idle, since its last statement ended.';
+COMMENT ON COLUMN pooldiag.leaks.xact_age IS
+	'How long its transaction has run.';
+COMMENT ON COLUMN pooldiag.leaks.locks_held IS
+	'Locks that it holds, as pg_locks counts them.';
+COMMENT ON COLUMN pooldiag.leaks.blocking IS
+	'Sessions that wait for it, directly or behind others that do.';
+COMMENT ON COLUMN pooldiag.leaks.holds_xmin IS
+	'Does it hold back vacuum: is its xid or xmin the oldest of its database?';
+COMMENT ON COLUMN pooldiag.leaks.last_query IS
+	'Text of its last statement.';
+
+CREATE FUNCTION pooldiag.blocking(
+	OUT waiting_pid pg_catalog.int4,
+	OUT waiting_for pg_catalog.interval,
+	OUT lock_type pg_catalog.text,
+	OUT lock_mode pg_catalog.text,
+	OUT relation pg_catalog.text,
+	OUT direct_blockers pg_catalog.int4[],
+	OUT root_blocker pg_catalog.int4,
+	OUT root_state pg_catalog.text,
+	OUT root_idle_for pg_catalog.interval,
+	OUT root_query pg_catalog.text,
+	OUT depth pg_catalog.int4,
+	OUT waiting_query pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_blocking'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 20;
+COMMENT ON FUNCTION pooldiag.blocking() IS
+	'The rows of the view pooldiag.blocking, in no particular order.';
+
+CREATE VIEW pooldiag.blocking AS
+	SELECT waiting_pid, waiting_for, lock_type, lock_mode, relation, direct_blockers, root_blocker, root_state, root_idle_for, root_query, depth, waiting_query
+	FROM pooldiag.blocking() ORDER BY root_blocker NULLS LAST, depth, waiting_for DESC NULLS LAST;
+COMMENT ON VIEW pooldiag.blocking IS
+	'Sessions that wait for a heavyweight lock, who is in their way, and who is at the root of it.';
+COMMENT ON COLUMN pooldiag.blocking.waiting_pid IS
+	'Process that waits; of a parallel query, its leader.';
+COMMENT ON COLUMN pooldiag.blocking.waiting_for IS
+	'How long it has waited; NULL: it has only just begun.';
+COMMENT ON COLUMN pooldiag.blocking.lock_type IS
+	'What kind of object it waits for, as in pg_locks.';
+COMMENT ON COLUMN pooldiag.blocking.lock_mode IS
+	'Mode of the lock that it waits for.';
+COMMENT ON COLUMN pooldiag.blocking.relation IS
+	'Relation that it waits for, or for a row of; of another database, that database and the OID.';
+COMMENT ON COLUMN pooldiag.blocking.direct_blockers IS
+	'Processes that keep it waiting, those ahead of it in the queue included; 0 is a prepared transaction.';
+COMMENT ON COLUMN pooldiag.blocking.root_blocker IS
+	'Process at the end of the shortest way along blockers, which itself waits for no lock; NULL: they wait in a circle.';
+COMMENT ON COLUMN pooldiag.blocking.root_state IS
+	'State of the root.';
+COMMENT ON COLUMN pooldiag.blocking.root_idle_for IS
+	'How long the root has been idle; NULL where it is at work.';
+COMMENT ON COLUMN pooldiag.blocking.root_query IS
+	'Current or last statement of the root.';
+COMMENT ON COLUMN pooldiag.blocking.depth IS
+	'Steps to the root: 1 when it blocks directly.';
+COMMENT ON COLUMN pooldiag.blocking.waiting_query IS
+	'Statement that waits.';
+
+CREATE FUNCTION pooldiag.recommendations(
+	OUT severity pg_catalog.text,
+	OUT rule pg_catalog.text,
+	OUT subject pg_catalog.text,
+	OUT title pg_catalog.text,
+	OUT evidence pg_catalog.jsonb,
+	OUT advice pg_catalog.text,
+	OUT remedy pg_catalog.text,
+	OUT first_seen pg_catalog.timestamptz,
+	OUT last_seen pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_recommendations'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION pooldiag.recommendations() IS
+	'The rows of the view pooldiag.recommendations, in no particular order.';
+
+CREATE VIEW pooldiag.recommendations AS
+	SELECT severity, rule, subject, title, evidence, advice, remedy, first_seen, last_seen
+	FROM pooldiag.recommendations();
+COMMENT ON VIEW pooldiag.recommendations IS
+	'What deserves attention and what to do about it, the gravest first. One row all_clear when no rule fires.';
+COMMENT ON COLUMN pooldiag.recommendations.severity IS
+	'info, warning or critical.';
+COMMENT ON COLUMN pooldiag.recommendations.rule IS
+	'Rule that fires.';
+COMMENT ON COLUMN pooldiag.recommendations.subject IS
+	'What it fires for: server, a pool, a setting.';
+COMMENT ON COLUMN pooldiag.recommendations.title IS
+	'What is wrong, in one sentence.';
+COMMENT ON COLUMN pooldiag.recommendations.evidence IS
+	'Figures that made the rule fire.';
+COMMENT ON COLUMN pooldiag.recommendations.advice IS
+	'What it means and what to do, in plain words.';
+COMMENT ON COLUMN pooldiag.recommendations.remedy IS
+	'SQL to paste; read it first. Processes are named by pid and backend_start, so that a reused pid is safe.';
+COMMENT ON COLUMN pooldiag.recommendations.first_seen IS
+	'Since when it has fired without a break; NULL: not known (no preloading, or a rule that needs the catalog).';
+COMMENT ON COLUMN pooldiag.recommendations.last_seen IS
+	'When it was last seen to fire.';
+
+CREATE FUNCTION pooldiag.self(
+	OUT name pg_catalog.text,
+	OUT value pg_catalog.float8,
+	OUT unit pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_self'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 40;
+COMMENT ON FUNCTION pooldiag.self() IS
+	'The rows of the view pooldiag.self, in no particular order.';
+
+CREATE VIEW pooldiag.self AS
+	SELECT name, value, unit
+	FROM pooldiag.self();
+COMMENT ON VIEW pooldiag.self IS
+	'What pooldiag itself costs, and how full its tables are. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.self.name IS
+	'Figure.';
+COMMENT ON COLUMN pooldiag.self.value IS
+	'Value; NULL: not known.';
+COMMENT ON COLUMN pooldiag.self.unit IS
+	'Unit of the value.';
+
+CREATE FUNCTION pooldiag.health()
+RETURNS pg_catalog.jsonb
+AS 'MODULE_PATHNAME', 'pooldiag_health'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.health() IS
+	'Health in one document: status (healthy, degraded, unhealthy), connection_pool, async_operations, recommendations.';
+
+CREATE FUNCTION pooldiag.health_detailed()
+RETURNS pg_catalog.jsonb
+AS 'MODULE_PATHNAME', 'pooldiag_health_detailed'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.health_detailed() IS
+	'The document of health(), with metrics, pools, server and self.';
+
+CREATE FUNCTION pooldiag.report()
+RETURNS SETOF pg_catalog.text
+AS 'MODULE_PATHNAME', 'pooldiag_report'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 40;
+COMMENT ON FUNCTION pooldiag.report() IS
+	'One screen for a person on call: status, slots, pools, what is wrong, what to do. Made for 80 columns and \watch.';
+
+CREATE FUNCTION pooldiag.sample_now()
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'pooldiag_sample_now'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.sample_now() IS
+	'Asks the sampler for a tick and waits for its end, 10 s at the most. Needs shared_preload_libraries.';
+
+CREATE FUNCTION pooldiag.set_pool(
+	name pg_catalog.text,
+	application_name pg_catalog.text DEFAULT NULL,
+	"user" pg_catalog.text DEFAULT NULL,
+	database pg_catalog.text DEFAULT NULL,
+	size pg_catalog.int4 DEFAULT NULL,
+	max_overflow pg_catalog.int4 DEFAULT NULL,
+	instances pg_catalog.int4 DEFAULT NULL,
+	timeout pg_catalog.interval DEFAULT NULL,
+	recycle pg_catalog.interval DEFAULT NULL,
+	slow pg_catalog.interval DEFAULT NULL,
+	leak pg_catalog.interval DEFAULT NULL
+)
+RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'pooldiag_set_pool'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION pooldiag.set_pool(
+	pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.int4,
+	pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval) IS
+	'Declares a pool in pooldiag.pools, or changes what is given of one; NULL leaves a figure as it is. Works as ALTER SYSTEM does, at once and outside of the transaction, and reloads. Returns the new setting. Needs superuser or ALTER SYSTEM on pooldiag.pools.';
+
+CREATE FUNCTION pooldiag.drop_pool(name pg_catalog.text)
+RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'pooldiag_drop_pool'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION pooldiag.drop_pool(pg_catalog.text) IS
+	'Takes a pool out of pooldiag.pools. Works as ALTER SYSTEM does, at once and outside of the transaction, and reloads. Returns the new setting. Needs superuser or ALTER SYSTEM on pooldiag.pools.';
+
+/* Who may what. set_pool and drop_pool stay with PUBLIC: they ask for the privilege on the setting itself. */
+REVOKE ALL ON
+	pooldiag.connection_states,
+	pooldiag.connections,
+	pooldiag.connection_groups,
+	pooldiag.utilization,
+	pooldiag.pools,
+	pooldiag.slow_queries,
+	pooldiag.leaks,
+	pooldiag.blocking,
+	pooldiag.recommendations,
+	pooldiag.self
+FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pooldiag.sample_now(),
+	pooldiag.connection_states(),
+	pooldiag.connections(),
+	pooldiag.connection_groups(),
+	pooldiag.utilization(),
+	pooldiag.pools(),
+	pooldiag.slow_queries(),
+	pooldiag.leaks(),
+	pooldiag.blocking(),
+	pooldiag.recommendations(),
+	pooldiag.self(),
+	pooldiag.health(),
+	pooldiag.health_detailed(),
+	pooldiag.report()
+FROM PUBLIC;
+GRANT USAGE ON SCHEMA pooldiag TO pg_monitor;
+GRANT SELECT ON
+	pooldiag.connection_states,
+	pooldiag.connections,
+	pooldiag.connection_groups,
+	pooldiag.utilization,
+	pooldiag.pools,
+	pooldiag.slow_queries,
+	pooldiag.leaks,
+	pooldiag.blocking,
+	pooldiag.recommendations,
+	pooldiag.self
+TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	pooldiag.connection_states(),
+	pooldiag.connections(),
+	pooldiag.connection_groups(),
+	pooldiag.utilization(),
+	pooldiag.pools(),
+	pooldiag.slow_queries(),
+	pooldiag.leaks(),
+	pooldiag.blocking(),
+	pooldiag.recommendations(),
+	pooldiag.self(),
+	pooldiag.health(),
+	pooldiag.health_detailed(),
+	pooldiag.report()
+TO pg_monitor;

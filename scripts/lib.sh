@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# lib.sh: what the scripts beside it share. They source it; it changes nothing by itself.
+#
+# Servers never run in, or read from, the system's installation or the checkout: PostgreSQL is
+# relocatable, so each run has a copy of it, with pooldiag installed there, in a folder of its own.
+
+set -euo pipefail
+umask 022
+
+# The PostgreSQL that set-up installs.
+pg_major=15
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+# Nothing of the caller's connection settings or locale may reach a test or the demo, and a make
+# that is started from here is not a part of the one that started this script.
+for v in ${!PG@}; do
+	[[ $v == PG_* ]] || unset "$v"
+done
+unset MAKEFLAGS MFLAGS MAKELEVEL LANGUAGE
+export LC_ALL=C.UTF-8
+
+say() { printf 'pooldiag: %s\n' "$*"; }
+die() {
+	printf 'pooldiag: %s\n' "$*" >&2
+	exit 1
+}
+
+# PostgreSQL refuses to run as root: then its programs run as postgres, else as the caller.
+# shellcheck disable=SC2034 # used by the scripts
+server_user=()
+if [[ $EUID -eq 0 ]]; then
+	server_user=(setpriv --reuid=postgres --regid=postgres --init-groups --
+		env HOME=/nonexistent USER=postgres LOGNAME=postgres)
+fi
+
+# Where PostgreSQL is. Debian's pg_config on the PATH may speak of another version than ours.
+find_pg_config() {
+	if [[ -n ${PG_CONFIG-} ]]; then
+		command -v "$PG_CONFIG"
+	elif [[ -x /usr/lib/postgresql/$pg_major/bin/pg_config ]]; then
+		echo "/usr/lib/postgresql/$pg_major/bin/pg_config"
+	else
+		command -v pg_config
+	fi
+}
+
+# The Python that has the Debian packages, or whichever there is.
+find_python() {
+	if [[ -x /usr/bin/python3 ]]; then
+		echo /usr/bin/python3
+	else
+		command -v python3
+	fi
+}
+
+# make in the checkout, against the PostgreSQL that find_pg_config found.
+make_here() { make -C "$root" -s --no-print-directory PG_CONFIG="$PG_CONFIG" with_llvm=no "$@"; }
+
+# The checkout's build products belong to one run at a time: locked COMMAND ...
+locked() {
+	mkdir -p "$root/build"
+	(
+		flock 9
+		"$@" 9>&-
+	) 9>"$root/build/.lock"
+}
+
+# Can the server's user run programs in the folder $1?
+usable() {
+	local ok=0
+	printf '#!/bin/sh\n' >"$1/probe" && chmod 755 "$1/probe"
+	"${server_user[@]}" "$1/probe" 2>/dev/null || ok=1
+	rm -f "$1/probe"
+	return $ok
+}
+
+# A fresh folder for a run of kind $1. Its path is short, since a socket's path has to fit in 107 bytes.
+new_run_dir() {
+	local base dir
+	for base in "${TMPDIR-}" /tmp /var/tmp; do
+		[[ $base == /* && ${#base} -le 40 && -d $base && -w $base ]] || continue
+		dir=$(mktemp -d "$base/pooldiag-$1.XXXXXX") || continue
+		chmod 755 "$dir"
+		if usable "$dir"; then
+			echo "$dir"
+			return
+		fi
+		rmdir "$dir"
+	done
+	die "no folder for temporary files in which programs may run; name one with TMPDIR"
+}
+
+# Prepares the folder $1 for a run: pg/ is a copy of PostgreSQL, work/ belongs to the server's user.
+# Sets bin, pkglib and share to places in the copy.
+private_pg() {
+	local dir=$1 from_bin from_lib from_share
+	from_bin=$("$PG_CONFIG" --bindir)
+	from_lib=$("$PG_CONFIG" --pkglibdir)
+	from_share=$("$PG_CONFIG" --sharedir)
+	bin=$dir/pg$from_bin
+	pkglib=$dir/pg$from_lib
+	share=$dir/pg$from_share
+
+	mkdir -p "$bin" "$pkglib" "$share" "$dir/work"
+	# By name: elsewhere than on Debian the folder may be /usr/bin.
+	cp -a "$from_bin"/{postgres,initdb,psql,pgbench,pg_*,create*,drop*,vacuum*} "$bin"
+	cp -a "$from_lib/." "$pkglib"
+	cp -a "$from_share/." "$share"
+	rm -f "$share"/extension/pooldiag* "$pkglib"/pooldiag*
+	if [[ $EUID -eq 0 ]]; then
+		chown postgres: "$dir/work"
+	fi
+	chmod 700 "$dir/work"
+	[[ $("$bin/pg_config" --pkglibdir) == "$pkglib" ]] ||
+		die "this PostgreSQL is not relocatable: $("$bin/pg_config" --pkglibdir) is not $pkglib"
+}
+
+# Builds, and installs into the copy in the folder $1.
+private_install() { make_here all && make_here install DESTDIR="$1/pg" >"$1/install.log"; }
+
+# Stops, at once, every server that still runs below the folder $1.
+stop_servers() {
+	local pidfile
+	find "$1/work" -name postmaster.pid -type f 2>/dev/null | while IFS= read -r pidfile; do
+		"${server_user[@]}" "$bin/pg_ctl" -D "$(dirname "$pidfile")" -m immediate -t 20 stop >/dev/null 2>&1 || true
+	done
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# setup.sh PROFILE: makes sure that the programs and libraries for build, test, demo or ci are there.
+#
+# On Debian 12 it says what is missing and installs it with apt-get; elsewhere, or with PG_CONFIG
+# naming a PostgreSQL of your own, it says what is missing and stops. Silent when nothing is.
+
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+profile=${1:-build}
+case $profile in
+	build | test | demo | ci) ;;
+	*) die "usage: setup.sh build|test|demo|ci" ;;
+esac
+
+# profiles | Debian package | how to see elsewhere that it is there | what for
+needs="
+build test demo ci | gcc                           | have_compiler        | the C compiler
+build test demo ci | libc6-dev                     | have_header stdio.h  | the C library's headers
+build test demo ci | make                          | have make            | the build
+build test demo ci | postgresql-server-dev-$pg_major | have_pgxs            | PostgreSQL's headers and build files
+build test demo ci | libkrb5-dev                   | have_gssapi          | gssapi/gssapi.h, which PostgreSQL's headers include
+test demo ci       | postgresql-$pg_major              | have_server          | the PostgreSQL server, to run private copies of it
+test demo ci       | postgresql-client-$pg_major       | have_client          | psql, pgbench, pg_regress, isolationtester
+test ci            | perl                          | have prove           | TAP tests
+test ci            | libipc-run-perl               | have_perl IPC::Run   | TAP tests
+test ci            | libcmocka-dev                 | have_header stdarg.h setjmp.h cmocka.h | unit tests
+demo ci            | python3                       | have_python sys      | the demo's application
+demo ci            | python3-psycopg2              | have_python psycopg2 | the demo's application
+demo ci            | python3-sqlalchemy            | have_python sqlalchemy | the demo's application
+ci                 | clang-format                  | have clang-format    | the format check
+ci                 | cppcheck                      | have cppcheck        | static analysis
+"
+
+# How to see that something is there, without a package manager.
+have() { command -v "$1" >/dev/null 2>&1; }
+have_compiler() { have gcc || have cc; }
+have_header() { printf '#include <%s>\n' "$@" | "$(command -v gcc || command -v cc)" -E -x c - >/dev/null 2>&1; }
+have_perl() { perl -M"$1" -e 1 2>/dev/null; }
+have_python() { "$(find_python)" -c "import $1" 2>/dev/null; }
+pg() { "$(find_pg_config)" "--$1" 2>/dev/null; }
+have_pgxs() { [[ -f $(pg pgxs) && -f $(pg includedir-server)/postgres.h ]]; }
+have_gssapi() { [[ $(pg configure) != *--with-gssapi* ]] || have_header gssapi/gssapi.h; }
+have_server() { [[ -x $(pg bindir)/postgres && -x $(pg bindir)/initdb ]]; }
+have_client() { [[ -x $(pg bindir)/pgbench && -x $(pg pkglibdir)/pgxs/src/test/isolation/pg_isolation_regress ]]; }
+
+# Lines of "package | check | what for" for this profile.
+wanted() {
+	local profiles package check why
+	while IFS='|' read -r profiles package check why; do
+		[[ " $profiles" == *" $profile "* ]] || continue
+		printf '%s|%s|%s\n' "${package// /}" "$check" "${why# }"
+	done <<<"$needs"
+}
+
+# Reads lines of wanted, writes those whose package is not installed.
+not_installed() {
+	local lines installed package rest
+	lines=$(cat)
+	# dpkg-query fails when it doesn't know one of the names; what it says of the others counts.
+	# shellcheck disable=SC2046 # one word a package
+	installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $(cut -d'|' -f1 <<<"$lines") 2>/dev/null |
+		sed -n 's/ installed$//p') || true
+	while IFS='|' read -r package rest; do
+		[[ $'\n'$installed$'\n' == *$'\n'$package$'\n'* ]] || printf '%s|%s\n' "$package" "$rest"
+	done <<<"$lines"
+}
+
+# Reads lines of wanted, writes those whose check fails.
+not_found() {
+	local package check why
+	while IFS='|' read -r package check why; do
+		# shellcheck disable=SC2086 # the check's words
+		$check </dev/null || printf '%s|%s|%s\n' "$package" "$check" "$why"
+	done
+}
+
+# Says, of lines of wanted, what is missing and what it is for.
+list() {
+	local package check why
+	while IFS='|' read -r package check why; do
+		printf '  %-26s %s\n' "$package" "$why"
+	done
+}
+
+is_debian() (
+	[[ -z ${PG_CONFIG-} && -r /etc/os-release ]] || return 1
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	[[ ${ID-} == debian && ${VERSION_ID-} == 12 ]] && have apt-get && have dpkg-query
+)
+
+# Runs a command as root.
+as_root() {
+	if [[ $EUID -eq 0 ]]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+apt_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+		-o Dpkg::Use-Pty=0 "$@" </dev/null || die "apt-get could not install: $*"
+}
+
+# The server's package makes and starts a cluster of its own when it is first installed. None is
+# wanted here, so its maintainer script is told so, for the time of the installation only.
+no_cluster=
+created_folder=
+forbid_cluster() {
+	local folder=/etc/postgresql-common/createcluster.d
+	no_cluster=$folder/zz-pooldiag-setup.conf
+	if [[ ! -d $folder ]]; then
+		created_folder=$folder
+		as_root mkdir "$folder"
+	fi
+	trap allow_cluster EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	printf 'create_main_cluster = off\n' | as_root tee "$no_cluster" >/dev/null
+	[[ $(pg_conftool /etc/postgresql-common/createcluster.conf show -bs create_main_cluster 2>/dev/null) == off ]] ||
+		die "installing postgresql-$pg_major would bring a new cluster into being and start it; set create_main_cluster = off" \
+			"in /etc/postgresql-common/createcluster.conf, or install postgresql-$pg_major yourself, and start again"
+}
+allow_cluster() {
+	if [[ -n $no_cluster ]]; then
+		as_root rm -f "$no_cluster"
+	fi
+	if [[ -n $created_folder ]]; then
+		as_root rmdir --ignore-fail-on-non-empty "$created_folder"
+	fi
+}
+
+if is_debian; then
+	missing=$(wanted | not_installed)
+	if [[ -n $missing ]]; then
+		mapfile -t packages < <(cut -d'|' -f1 <<<"$missing")
+		say "not installed, and needed here:"
+		list <<<"$missing"
+		if [[ $EUID -ne 0 ]] && ! { have sudo && sudo -v; }; then
+			die "have root install them: apt-get install --no-install-recommends ${packages[*]}"
+		fi
+		say "installing them with apt-get"
+		as_root apt-get update -q </dev/null || say "apt-get update failed; going on with the lists that are there"
+		# A cluster would come with the server only; its own settings exist once postgresql-common does.
+		if [[ " ${packages[*]} " == *" postgresql-$pg_major "* ]]; then
+			if [[ $(dpkg-query -W -f '${db:Status-Status}' postgresql-common 2>/dev/null || true) != installed ]]; then
+				apt_install postgresql-common
+			fi
+			forbid_cluster
+		fi
+		apt_install "${packages[@]}"
+		say "installed"
+	fi
+else
+	missing=$(wanted | not_found)
+	if [[ -n $missing ]]; then
+		say "not found, and needed here (with their names on Debian 12):" >&2
+		list <<<"$missing" >&2
+		die "install them and start again; PG_CONFIG=/path/to/pg_config says which PostgreSQL to use (15 or newer)"
+	fi
+fi
+
+if [[ $profile != build && $EUID -eq 0 ]] && ! id -u postgres >/dev/null 2>&1; then
+	die "PostgreSQL does not run as root, and there is no user postgres: start again as an ordinary user"
+fi

@@ -1,0 +1,310 @@
+#!/usr/bin/env bash
+# test.sh: runs every test against private servers and ends with the line "N passed, N failed".
+#
+#   ONLY=unit|regress|isolation|tap   that kind only
+#   TESTS="NAME ..."                  those tests only (file names without the suffix)
+#   KEEP=1                            keep the folder with servers' data and logs; kept anyway on failure
+#
+# A kind or a test that ends without a result counts as failed, and so does a run in which nothing ran.
+
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+kinds="unit regress isolation tap"
+only=${ONLY:-$kinds}
+read -ra wanted <<<"${TESTS-}" || true
+for kind in $only; do
+	[[ " $kinds " == *" $kind "* ]] || die "ONLY is one of: $kinds"
+done
+
+passed=0
+failed=0
+run=
+child=
+keep=${KEEP-}
+
+# Longest that one program, test group or TAP script may take, in seconds.
+limit=${TEST_TIMEOUT:-900}
+
+finish() {
+	local rc=$?
+	trap - EXIT
+	trap '' INT TERM HUP
+	if [[ -n $child ]]; then
+		kill "$child" 2>/dev/null || true
+		wait "$child" 2>/dev/null || true
+	fi
+	if [[ -n $run ]]; then
+		stop_servers "$run"
+		if [[ -z $keep ]]; then
+			rm -rf "$run"
+		fi
+	fi
+	exit "$rc"
+}
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# A result: result 0|1 NAME [REMARK]
+result() {
+	if [[ $1 -eq 0 ]]; then
+		printf 'ok     %s%s\n' "$2" "${3:+ ($3)}"
+	else
+		printf 'not ok %s%s\n' "$2" "${3:+ ($3)}"
+	fi
+}
+
+# A result that counts as one test.
+count() {
+	if [[ $1 -eq 0 ]]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	result "$@"
+}
+
+# The end of a file, for a reader who wants to know why.
+# show WHAT FILE COMMAND ...
+show() {
+	if [[ -s $2 ]]; then
+		printf '    %s:\n' "$1"
+		"${@:3}" "$2" | sed 's/^/    | /'
+	fi
+}
+
+# Runs a command with its output in the file $1; returns its status. In the background, since bash
+# heeds a signal only when the command in front has ended.
+run_logged() {
+	local rc=0
+	"${@:2}" >"$1" 2>&1 </dev/null &
+	child=$!
+	wait "$child" 2>/dev/null || rc=$?
+	child=
+	return $rc
+}
+
+# Of the names read, those that TESTS asks for. The test init prepares the database for the others.
+chosen() {
+	local name any=
+	local names=()
+	while IFS= read -r name; do
+		[[ -n $name ]] || continue
+		if [[ ${#wanted[@]} -eq 0 || " ${wanted[*]} " == *" $name "* ]]; then
+			any=1
+			names+=("$name")
+		elif [[ $name == init ]]; then
+			names+=("$name")
+		fi
+	done
+	if [[ -n $any ]]; then
+		printf '%s\n' "${names[@]}"
+	fi
+}
+
+words() { tr -s ' \t' '\n' <<<"$1"; }
+stems() {
+	local file
+	for file in "$@"; do
+		file=${file##*/}
+		printf '%s\n' "${file%.*}"
+	done
+}
+
+# Reads TAP, of the outermost level, in the file $1 from a program that ended with status $2, and counts
+# each of its tests; a plan that wasn't kept, or a program that failed with no test failing, is one more
+# failure. Sets remark; false if anything failed.
+count_tap() {
+	local good bad todo planned
+	good=$(grep -cE '^ok [0-9]+' "$1" || true)
+	todo=$(grep -ciE '^not ok [0-9]+.*# *TODO' "$1" || true)
+	bad=$(grep -cE '^not ok [0-9]+' "$1" || true)
+	bad=$((bad - todo))
+	good=$((good + todo))
+	planned=$(sed -nE 's/^1\.\.([0-9]+).*/\1/p' "$1" | awk '{ n += $1 } END { print n + 0 }')
+	remark="$((good + bad)) tests"
+	if [[ $((good + bad)) -eq 0 && $2 -eq 0 ]] && grep -qE '^1\.\.0 # *SKIP|\.\. skipped: ' "$1"; then
+		remark=skipped
+	elif [[ $bad -gt 0 ]]; then
+		remark="$remark, $bad failed"
+	elif [[ $2 -eq 124 ]]; then
+		remark="$remark, then stopped after $limit s"
+		bad=1
+	elif [[ $2 -ne 0 || $good -eq 0 ]]; then
+		remark="$remark, then ended with status $2"
+		bad=1
+	elif [[ $planned -ne $good ]]; then
+		remark="$remark, $planned planned"
+		bad=1
+	fi
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	[[ $bad -eq 0 ]]
+}
+
+run_unit() {
+	local name rc log
+	for name in "${unit[@]}"; do
+		log=$run/$name.tap
+		if [[ ! -x $run/unit/$name ]]; then
+			count 1 "unit/$name" "does not compile"
+			continue
+		fi
+		rc=0
+		run_logged "$log" env CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$run/unit/$name" || rc=$?
+		if count_tap "$log" "$rc"; then
+			result 0 "unit/$name" "$remark"
+		else
+			result 1 "unit/$name" "$remark"
+			show "output" "$log" tail -n 40
+		fi
+	done
+}
+
+# pg_regress and its likes: run_regress KIND PROGRAM INPUTDIR NAME ...
+run_regress() {
+	local kind=$1 program=$2 input=$3 out=$run/work/$1 rc=0 name state
+	shift 3
+	local options=(--inputdir="$input" --outputdir="$out" --bindir="$bin" --dlpath="$pkglib"
+		--temp-instance="$out/instance" --temp-config="$source/test/pooldiag.conf" --dbname="$kind")
+	if [[ $kind == isolation ]]; then
+		options+=(--load-extension=pooldiag)
+	fi
+	"${server_user[@]}" mkdir "$out"
+	# Without expected output a test should show what it has, not end the run.
+	for name in "$@"; do
+		if ! compgen -G "$input/expected/$name.out" >/dev/null && ! compgen -G "$input/expected/${name}_[0-9].out" >/dev/null; then
+			: >"$input/expected/$name.out"
+		fi
+	done
+	run_logged "$run/$kind.log" "${in_run[@]}" timeout -k 20 "$limit" "$program" "${options[@]}" "$@" || rc=$?
+
+	local unfinished=0 bad=0
+	for name in "$@"; do
+		# "test NAME ... ok 12 ms" up to PostgreSQL 15, "ok 1 - NAME 12 ms" from 16 on.
+		state=$(awk -v name="$name" '
+			$1 == "test" && $2 == name && $3 == "..." { print $4 == "ok" ? "ok" : "failed"; exit }
+			$1 == "ok" && $4 == name { print "ok"; exit }
+			$1 == "not" && $2 == "ok" && $5 == name { print "failed"; exit }' "$run/$kind.log")
+		case $state in
+			ok) count 0 "$kind/$name" ;;
+			failed)
+				count 1 "$kind/$name"
+				bad=1
+				;;
+			*)
+				count 1 "$kind/$name" "no result"
+				unfinished=1
+				;;
+		esac
+	done
+	if [[ $rc -ne 0 && $bad -eq 0 && $unfinished -eq 0 ]]; then
+		count 1 "$kind" "exit status $rc"
+		unfinished=1
+	fi
+	if [[ $rc -ne 0 ]]; then
+		show "differences" "$out/regression.diffs" head -n 200
+	fi
+	if [[ $unfinished -ne 0 ]] || grep -qsE 'terminated by signal|PANIC' "$out/log/postmaster.log"; then
+		show "$kind" "$run/$kind.log" tail -n 30
+		show "initdb" "$out/log/initdb.log" tail -n 10
+		show "server log" "$out/log/postmaster.log" tail -n 40
+	fi
+}
+
+run_tap() {
+	local name rc log
+	for name in "${tap[@]}"; do
+		log=$run/$name.tap
+		rc=0
+		"${server_user[@]}" mkdir -p "$run/work/tap"
+		run_logged "$log" "${in_run[@]}" \
+			env -C "$source/test" PATH="$bin:$PATH" PERL5LIB="$pgxs_test/perl:$source/test" \
+			TESTDIR="$run/work/tap" TESTDATADIR="$run/work/tap/tmp_check" TESTLOGDIR="$run/work/tap/log" \
+			PG_REGRESS="$pgxs_test/regress/pg_regress" PGPORT=65432 \
+			timeout -k 20 "$limit" prove --verbose --nocolor --norc "t/$name.pl" || rc=$?
+		if count_tap "$log" "$rc"; then
+			result 0 "tap/$name" "$remark"
+		else
+			result 1 "tap/$name" "$remark"
+			show "output" "$log" tail -n 60
+			show "log" "$run/work/tap/tmp_check/log/regress_log_$name" tail -n 40
+		fi
+	done
+}
+
+"$root/scripts/setup.sh" test
+PG_CONFIG=$(find_pg_config)
+export PG_CONFIG
+
+unit=() regress=() isolation=() tap=()
+for kind in $only; do
+	case $kind in
+		unit) mapfile -t unit < <(stems "$root"/test/unit/test_*.c | grep -vxF 'test_*' | chosen) ;;
+		regress) mapfile -t regress < <(words "$(make_here print-REGRESS)" | chosen) ;;
+		isolation) mapfile -t isolation < <(words "$(make_here print-ISOLATION)" | chosen) ;;
+		tap) mapfile -t tap < <(stems "$root"/test/t/*.pl | grep -vxF '*' | chosen) ;;
+	esac
+done
+for name in "${wanted[@]}"; do
+	[[ " ${unit[*]} ${regress[*]} ${isolation[*]} ${tap[*]} " == *" $name "* ]] || die "there is no test $name of kind: $only"
+done
+
+run=$(new_run_dir test)
+source=$run/source
+mkdir -p "$source"/{expected,test/expected}
+for dir in sql expected test; do
+	if [[ -d $root/$dir ]]; then
+		cp -r "$root/$dir" "$source/"
+	fi
+done
+chmod -R a+rX "$source"
+
+build_unit() {
+	local name
+	# Programs that don't compile count as failed, one by one; the others run.
+	make_here -k unit >"$run/unit.log" 2>&1 || true
+	mkdir "$run/unit"
+	for name in "${unit[@]}"; do
+		cp "$root/build/unit/$name" "$run/unit/" 2>/dev/null || true
+	done
+}
+if [[ ${#unit[@]} -gt 0 ]]; then
+	locked build_unit
+	run_unit
+	show "make unit" "$run/unit.log" tail -n 40
+fi
+
+if [[ $((${#regress[@]} + ${#isolation[@]} + ${#tap[@]})) -gt 0 ]]; then
+	private_pg "$run"
+	pgxs_test=$pkglib/pgxs/src/test
+	# In a folder, and with one for temporary files, that the server's user can use.
+	in_run=("${server_user[@]}" env -C "$run/work" TMPDIR="$run/work")
+	if locked private_install "$run"; then
+		if [[ ${#regress[@]} -gt 0 ]]; then
+			run_regress regress "$pgxs_test/regress/pg_regress" "$source" "${regress[@]}"
+		fi
+		if [[ ${#isolation[@]} -gt 0 ]]; then
+			run_regress isolation "$pgxs_test/isolation/pg_isolation_regress" "$source/test" "${isolation[@]}"
+		fi
+		if [[ ${#tap[@]} -gt 0 ]]; then
+			run_tap
+		fi
+	else
+		count 1 build "and so no regress, isolation or TAP test ran"
+	fi
+fi
+
+if [[ $((passed + failed)) -eq 0 ]]; then
+	say "no test ran"
+fi
+if [[ $failed -gt 0 ]]; then
+	keep=1
+fi
+if [[ -n $keep ]]; then
+	say "kept, with results, servers' data and logs: $run"
+fi
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[[ $failed -eq 0 && $passed -gt 0 ]]

@@ -1,0 +1,192 @@
+/*
+ * live.c
+ *	  What a session that asks sees of the server, at that moment and under its own privileges.
+ *
+ * Runs in the asking session only, allocates in its memory, and takes no lock beyond those of
+ *catalog look-ups. Where a sampler has published its directory of pools, that is what connections
+ *are matched to, so that all come to the same answer; else the session's own settings are.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
+#include "utils/acl.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "live.h"
+#include "sessions.h"
+#include "settings.h"
+#include "shared.h"
+
+/* The rule of HAS_PGSTAT_PERMISSIONS in core. */
+bool
+pooldiag_live_may_see(Oid userid)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		   (OidIsValid(userid) && has_privs_of_role(GetUserId(), userid));
+}
+
+/* The role's name as the catalog has it now, or NULL. */
+const char *
+pooldiag_live_user(Oid userid)
+{
+	return OidIsValid(userid) ? GetUserNameFromId(userid, true) : NULL;
+}
+
+/* The database's name as the catalog has it now, or NULL. */
+const char *
+pooldiag_live_database(Oid databaseid)
+{
+	return OidIsValid(databaseid) ? get_database_name(databaseid) : NULL;
+}
+
+/* A sample without counts: the sampler's directory and peaks, or a directory of this session's own.
+ */
+static PoolDiagSample *
+begin_sample(PoolDiagLive *live)
+{
+	PoolDiagSample *sample = pooldiag_shared_read();
+
+	live->sampled = sample != NULL;
+	if (sample == NULL)
+	{
+		int capacity = Max(1, MaxConnections + pooldiag_pool_defs->count);
+		PoolDiagPoolDefaults defaults = pooldiag_settings_pool_defaults();
+
+		sample = MemoryContextAllocHuge(CurrentMemoryContext, pooldiag_sample_size(capacity));
+		pooldiag_sample_init(sample, capacity);
+		pooldiag_pools_configure(&sample->pools, pooldiag_pool_defs->defs,
+								 pooldiag_pool_defs->count, &defaults);
+	}
+	live->sampled_at = sample->at;
+	pooldiag_sample_clear_counts(sample);
+	return sample;
+}
+
+static int
+find_pool(PoolDiagLive *live, const PoolDiagBackend *backend)
+{
+	char login_user[NAMEDATALEN];
+	char login_database[NAMEDATALEN];
+	const char *user = login_user;
+	const char *database = login_database;
+
+	if (backend->state == POOLDIAG_STARTING)
+		return POOLDIAG_NO_POOL;
+	if (!pooldiag_sessions_identity(backend->procno, backend->pid, login_user, login_database))
+	{
+		user = pooldiag_live_user(backend->userid);
+		database = pooldiag_live_database(backend->databaseid);
+		if (user == NULL || database == NULL)
+			return POOLDIAG_NO_POOL;
+	}
+	return pooldiag_pools_assign(&live->sample->pools, user, database, backend->application_name);
+}
+
+/*
+ * Reads all connections and counts them. what is a set of POOLDIAG_READ_*; the application name,
+ * without which no pool is found, is always read.
+ */
+PoolDiagLive *
+pooldiag_live_read(int what)
+{
+	PoolDiagLive *live = palloc0(sizeof(PoolDiagLive));
+	char *query = (what & POOLDIAG_READ_QUERY) ? palloc(pgstat_track_activity_query_size) : NULL;
+
+	live->sees_all = pooldiag_live_may_see(InvalidOid);
+	live->sample = begin_sample(live);
+	live->connections = MemoryContextAllocHuge(
+		CurrentMemoryContext, mul_size(sizeof(PoolDiagConnection), MaxConnections));
+	live->now = GetCurrentTimestamp();
+	for (int procno = 0; procno < MaxConnections; procno++)
+	{
+		PoolDiagConnection *connection = &live->connections[live->count];
+		PoolDiagBackend *backend = &connection->backend;
+
+		CHECK_FOR_INTERRUPTS();
+		memset(connection, 0, sizeof(*connection));
+		backend->query = query;
+		if (pooldiag_backends_read(procno, what | POOLDIAG_READ_CLIENT, 0, backend) ==
+			POOLDIAG_SLOT_FREE)
+			continue;
+		backend->query = query == NULL ? NULL : pstrdup(query);
+		live->count++;
+		connection->visible = live->sees_all || pooldiag_live_may_see(backend->userid);
+		connection->pool = POOLDIAG_NO_POOL;
+		if (connection->visible)
+		{
+			connection->pool = find_pool(live, backend);
+			pooldiag_sample_add(live->sample, backend, connection->pool, live->now);
+		}
+		else
+		{
+			live->masked++;
+			live->sample->server.connections++;
+		}
+	}
+	return live;
+}
+
+/*
+ * Reads the text of a connection's query where it was read without. False if the session has moved
+ * on: what was read of it is then renewed, and the caller looks at it again.
+ */
+bool
+pooldiag_live_query(PoolDiagConnection *connection)
+{
+	PoolDiagBackend *backend = &connection->backend;
+	int pid = backend->pid;
+	int changecount = backend->changecount;
+
+	if (backend->query == NULL)
+		backend->query = palloc(pgstat_track_activity_query_size);
+	if (pooldiag_backends_read(backend->procno, POOLDIAG_READ_CLIENT | POOLDIAG_READ_QUERY, 0,
+							   backend) == POOLDIAG_SLOT_FREE)
+		return false;
+	return backend->pid == pid && backend->changecount == changecount;
+}
+
+/* The text of its query for a reader: cut at a character, or masked, or NULL under track_query_text
+ * = off. */
+char *
+pooldiag_live_text(const PoolDiagConnection *connection)
+{
+	if (!connection->visible)
+		return "<insufficient privilege>";
+	if (!pooldiag_track_query_text || connection->backend.state == POOLDIAG_STARTING)
+		return NULL;
+	return pgstat_clip_activity(connection->backend.query);
+}
+
+/* The name of a pool, in the database's encoding, or NULL for POOLDIAG_NO_POOL. */
+char *
+pooldiag_live_pool_name(const PoolDiagLive *live, int pool)
+{
+	char name[POOLDIAG_POOL_NAME_LEN];
+
+	if (pool == POOLDIAG_NO_POOL)
+		return NULL;
+	pooldiag_pools_name(&live->sample->pools, pool, name);
+	return pstrdup(name);
+}
+
+/* The limits of its pool; NULL where it has none. */
+const PoolDiagPoolLimits *
+pooldiag_live_limits(const PoolDiagLive *live, const PoolDiagConnection *connection)
+{
+	if (connection->pool == POOLDIAG_NO_POOL)
+		return NULL;
+	return &live->sample->pools.rows[connection->pool].limits;
+}
+
+/* The connection of that process, or NULL. */
+PoolDiagConnection *
+pooldiag_live_find(const PoolDiagLive *live, int pid)
+{
+	for (int i = 0; i < live->count; i++)
+		if (live->connections[i].backend.pid == pid)
+			return &live->connections[i];
+	return NULL;
+}

@@ -1,0 +1,321 @@
+/*
+ * reports_pools.c
+ *	  The views utilization and pools: how full everything is that has a limit.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "funcapi.h"
+#include "replication/walsender.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "live.h"
+#include "rows.h"
+
+PG_FUNCTION_INFO_V1(pooldiag_utilization);
+PG_FUNCTION_INFO_V1(pooldiag_pools);
+
+/* A database or a role, with its connections and its limit. */
+typedef struct Holder
+{
+	Oid oid;
+	int limit; /* -1: none */
+	int masked;
+	PoolDiagTally tally;
+} Holder;
+
+static HTAB *
+create_holders(const char *name)
+{
+	HASHCTL control = {0};
+
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(Holder);
+	control.hcxt = CurrentMemoryContext;
+	return hash_create(name, 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static Holder *
+find_holder(HTAB *holders, Oid oid)
+{
+	bool found;
+	Holder *holder = hash_search(holders, &oid, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset(holder, 0, sizeof(*holder));
+		holder->oid = oid;
+		holder->limit = -1;
+	}
+	return holder;
+}
+
+static void
+count_holder(HTAB *holders, Oid oid, const PoolDiagConnection *connection, TimestampTz now)
+{
+	PoolDiagCounted counted = pooldiag_sample_counted(&connection->backend);
+	Holder *holder;
+
+	if (!OidIsValid(oid))
+		return;
+	holder = find_holder(holders, oid);
+	if (!connection->visible)
+		holder->masked++;
+	pooldiag_tally_add(&holder->tally, &counted, NULL, now);
+}
+
+/* Adds what has a limit but no connection now, and what is remembered of former ones. */
+static void
+add_limits(HTAB *databases, HTAB *roles, const PoolDiagSample *sample)
+{
+	Relation relation;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	for (int i = 0; i < sample->databases.used; i++)
+		find_holder(databases, sample->databases.rows[i].oid);
+	for (int i = 0; i < sample->roles.used; i++)
+		find_holder(roles, sample->roles.rows[i].oid);
+
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (database->datconnlimit >= 0)
+			find_holder(databases, database->oid)->limit = database->datconnlimit;
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+
+	relation = table_open(AuthIdRelationId, AccessShareLock);
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_authid role = (Form_pg_authid) GETSTRUCT(tuple);
+
+		if (role->rolcanlogin && role->rolconnlimit >= 0)
+			find_holder(roles, role->oid)->limit = role->rolconnlimit;
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+}
+
+static void
+put_peak(PoolDiagRow *row, const PoolDiagLive *live, const PoolDiagPeak *peak, int connections)
+{
+	if (peak == NULL || !live->sampled)
+	{
+		pooldiag_row_null(row);
+		pooldiag_row_null(row);
+	}
+	else
+	{
+		/* A connection younger than the last tick may be the one that makes a new peak. */
+		pooldiag_row_int(row, Max(peak->value, connections));
+		pooldiag_row_timestamp(row, connections > peak->value ? live->now : peak->at);
+	}
+}
+
+/* A row of a scope in which a connection is what is used up, so that checked out is connections. */
+static void
+put_slots(ReturnSetInfo *result, const char *scope, int connections, int capacity,
+		  const PoolDiagLive *live, const PoolDiagPeak *peak)
+{
+	PoolDiagRow row = {0};
+
+	pooldiag_row_text(&row, scope);
+	pooldiag_row_null(&row);
+	pooldiag_row_int(&row, connections);
+	pooldiag_row_int(&row, connections);
+	pooldiag_row_int(&row, capacity);
+	pooldiag_row_percent(&row, connections, capacity);
+	put_peak(&row, live, peak, connections);
+	pooldiag_row_put(&row, result);
+}
+
+static void
+put_holders(ReturnSetInfo *result, const char *scope, HTAB *holders, const PoolDiagLive *live,
+			const PoolDiagPeakTable *peaks, const char *(*name_of)(Oid))
+{
+	HASH_SEQ_STATUS status;
+	Holder *holder;
+
+	hash_seq_init(&status, holders);
+	while ((holder = hash_seq_search(&status)) != NULL)
+	{
+		const char *name = name_of(holder->oid);
+		PoolDiagRow row = {0};
+
+		/* Dropped since the sampler saw it. */
+		if (name == NULL)
+			continue;
+		pooldiag_row_text(&row, scope);
+		pooldiag_row_text(&row, name);
+		pooldiag_row_int(&row, holder->tally.connections);
+		pooldiag_row_int_or_null(&row, holder->masked == 0,
+								 pooldiag_tally_checked_out(&holder->tally));
+		pooldiag_row_int_or_null(&row, holder->limit >= 0, holder->limit);
+		pooldiag_row_percent(&row, holder->tally.connections, holder->limit);
+		put_peak(&row, live, pooldiag_sample_find_peak(peaks, holder->oid),
+				 holder->tally.connections);
+		pooldiag_row_put(&row, result);
+	}
+}
+
+/*
+ * Has this pool something to report to this caller: it is declared, or has connections, or had
+ * some, of which only who sees all may know?
+ */
+static bool
+is_reported(const PoolDiagLive *live, int index)
+{
+	const PoolDiagPool *pool = &live->sample->pools.rows[index];
+
+	if (!pool->used)
+		return false;
+	return pool->declared || pool->tally.connections > 0 ||
+		   (live->sees_all && pool->connections_peak.value > 0);
+}
+
+static int64
+pool_connections(const PoolDiagPool *pool)
+{
+	return (int64) pool->limits.size * pool->limits.instances;
+}
+
+static void
+put_pool_utilization(ReturnSetInfo *result, const PoolDiagLive *live, int index)
+{
+	const PoolDiagPool *pool = &live->sample->pools.rows[index];
+	int checked_out = pooldiag_tally_checked_out(&pool->tally);
+	PoolDiagRow row = {0};
+
+	pooldiag_row_text(&row, "pool");
+	pooldiag_row_text(&row, pooldiag_live_pool_name(live, index));
+	pooldiag_row_int(&row, pool->tally.connections);
+	pooldiag_row_int(&row, checked_out);
+	pooldiag_row_int_or_null(&row, pool->declared, pool->limits.capacity);
+	pooldiag_row_percent(&row, checked_out, pool->declared ? pool_connections(pool) : 0);
+	put_peak(&row, live, live->sees_all ? &pool->connections_peak : NULL, pool->tally.connections);
+	pooldiag_row_put(&row, result);
+}
+
+/*
+ * setof utilization: the server, its reserved slots, each database and role that has connections or
+ * a limit or had connections, each pool, walsenders, background workers.
+ */
+Datum
+pooldiag_utilization(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolDiagLive *live;
+	PoolDiagSample *sample;
+	HTAB *databases;
+	HTAB *roles;
+	int connections;
+
+	InitMaterializedSRF(fcinfo, 0);
+	live = pooldiag_live_read(0);
+	sample = live->sample;
+	connections = sample->server.connections;
+	put_slots(result, "server", connections, pooldiag_backends_usable(), live,
+			  &sample->connections_peak);
+	put_slots(result, "reserved slots", pooldiag_sample_reserved_used(connections),
+			  pooldiag_backends_reserved(), live, &sample->reserved_peak);
+
+	databases = create_holders("pooldiag databases");
+	roles = create_holders("pooldiag roles");
+	for (int i = 0; i < live->count; i++)
+	{
+		const PoolDiagConnection *connection = &live->connections[i];
+
+		count_holder(databases, connection->backend.databaseid, connection, live->now);
+		count_holder(roles, connection->backend.userid, connection, live->now);
+	}
+	add_limits(databases, roles, sample);
+	put_holders(result, "database", databases, live, &sample->databases, pooldiag_live_database);
+	put_holders(result, "role", roles, live, &sample->roles, pooldiag_live_user);
+
+	for (int i = 0; i <= sample->pools.capacity; i++)
+		if (is_reported(live, i))
+			put_pool_utilization(result, live, i);
+
+	put_slots(result, "walsenders", pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS),
+			  max_wal_senders, live, &sample->walsenders_peak);
+	put_slots(result, "workers", pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS),
+			  max_worker_processes, live, &sample->workers_peak);
+	return (Datum) 0;
+}
+
+static void
+put_pool(ReturnSetInfo *result, const PoolDiagLive *live, int index)
+{
+	const PoolDiagPool *pool = &live->sample->pools.rows[index];
+	const PoolDiagPoolLimits *limits = &pool->limits;
+	int connections = pool->tally.connections;
+	int checked_out = pooldiag_tally_checked_out(&pool->tally);
+	bool declared = pool->declared;
+	PoolDiagRow row = {0};
+
+	pooldiag_row_text(&row, pooldiag_live_pool_name(live, index));
+	pooldiag_row_bool(&row, declared);
+	pooldiag_row_int_or_null(&row, declared, limits->instances);
+	pooldiag_row_int_or_null(&row, declared, limits->size);
+	pooldiag_row_int_or_null(&row, declared, limits->max_overflow);
+	pooldiag_row_int_or_null(&row, declared, limits->capacity);
+	pooldiag_row_int(&row, connections);
+	pooldiag_row_int(&row, checked_out);
+	pooldiag_row_int(&row, pool->tally.by_state[POOLDIAG_IDLE]);
+	pooldiag_row_int_or_null(&row, declared, Max(0, connections - pool_connections(pool)));
+	pooldiag_row_percent(&row, checked_out, declared ? pool_connections(pool) : 0);
+	pooldiag_row_percent(&row, connections, declared ? limits->capacity : 0);
+	pooldiag_row_int_or_null(&row, live->sampled && live->sees_all,
+							 Max(pool->checked_out_peak.value, checked_out));
+	pooldiag_row_int(&row, pool->tally.over_recycle);
+	pooldiag_row_int(&row, pool->tally.leaks);
+	pooldiag_row_put(&row, result);
+}
+
+/* What is masked of a caller, in one row: their number, and nothing else. */
+static void
+put_masked(ReturnSetInfo *result, const PoolDiagLive *live)
+{
+	PoolDiagRow row = {0};
+
+	for (int column = 0; column < result->setDesc->natts; column++)
+		if (column == 6)
+			pooldiag_row_int(&row, live->masked);
+		else
+			pooldiag_row_null(&row);
+	pooldiag_row_put(&row, result);
+}
+
+/* setof pools: declared ones in the order of the setting, then discovered ones, then (other). */
+Datum
+pooldiag_pools(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolDiagLive *live;
+	const PoolDiagPools *pools;
+
+	InitMaterializedSRF(fcinfo, 0);
+	live = pooldiag_live_read(0);
+	pools = &live->sample->pools;
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+		put_pool(result, live, i);
+	for (int i = 0; i <= pools->capacity; i++)
+		if (is_reported(live, i) && !pools->rows[i].declared)
+			put_pool(result, live, i);
+	if (live->masked > 0)
+		put_masked(result, live);
+	return (Datum) 0;
+}

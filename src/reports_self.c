@@ -1,0 +1,135 @@
+/*
+ * reports_self.c
+ *	  The view self and the function sample_now: the extension's own doings.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "storage/proc.h"
+#include "utils/timestamp.h"
+
+#include "rows.h"
+#include "sampler.h"
+#include "settings.h"
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(pooldiag_self);
+PG_FUNCTION_INFO_V1(pooldiag_sample_now);
+
+/* How long sample_now waits for its tick. */
+#define TICK_TIMEOUT_MS 10000
+
+static void
+put(ReturnSetInfo *result, const char *name, bool known, double value, const char *unit)
+{
+	PoolDiagRow row = {0};
+
+	pooldiag_row_text(&row, name);
+	if (known)
+		pooldiag_row_float(&row, value);
+	else
+		pooldiag_row_null(&row);
+	pooldiag_row_text(&row, unit);
+	pooldiag_row_put(&row, result);
+}
+
+static double
+unix_seconds(TimestampTz at)
+{
+	return at / 1e6 + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
+}
+
+static void
+put_sampler(ReturnSetInfo *result, const PoolDiagSample *sample)
+{
+	const PoolDiagSelf *self = &sample->self;
+	int pid = pooldiag_control->sampler_pid;
+	TimestampTz now = GetCurrentTimestamp();
+	double uptime = (now - self->started_at) / 1e6;
+
+	put(result, "sampler_pid", pid != 0, pid, "pid");
+	put(result, "sampler_started", pid != 0, unix_seconds(self->started_at),
+		"seconds since 1970-01-01 UTC");
+	put(result, "sampler_last_tick_age", true, Max(0, now - sample->at) / 1e6, "seconds");
+	put(result, "sampler_interval", true, sample->interval_ms, "milliseconds");
+	put(result, "ticks", true, self->ticks, "ticks since the sampler's start");
+	put(result, "ticks_missed", true, self->missed_ticks, "ticks since the sampler's start");
+	put(result, "tick_cpu_last", self->ticks > 1, self->tick_last_us, "microseconds of CPU");
+	put(result, "tick_cpu_mean", self->ticks > 1, self->tick_total_us / Max(self->ticks - 1, 1),
+		"microseconds of CPU");
+	put(result, "tick_cpu_max", self->ticks > 1, self->tick_max_us, "microseconds of CPU");
+	put(result, "sampler_cpu", true, self->cpu_seconds, "seconds of CPU since the sampler's start");
+	put(result, "sampler_cpu_share", uptime > 0, 100.0 * self->cpu_seconds / uptime,
+		"percent of one core");
+	put(result, "sampler_entries_busy", true, self->busy_slots,
+		"reads given up since the sampler's start");
+	put(result, "sampler_memory", true, self->private_bytes, "bytes");
+}
+
+static void
+put_tables(ReturnSetInfo *result, const PoolDiagSample *sample)
+{
+	const PoolDiagPools *pools = &sample->pools;
+
+	put(result, "pools_used", true, pools->used, "pools");
+	put(result, "pools_declared", true, pools->declared, "pools");
+	put(result, "pools_room", true, pools->capacity, "pools");
+	put(result, "pools_evicted", true, pools->evictions, "pools since server start");
+	put(result, "pools_overflowed", true, pools->overflows,
+		"connections put into (other) since server start");
+	put(result, "database_peaks_used", true, sample->databases.used, "databases");
+	put(result, "database_peaks_room", true, POOLDIAG_PEAK_ROWS, "databases");
+	put(result, "database_peaks_dropped", true, sample->databases.evictions,
+		"databases since server start");
+	put(result, "role_peaks_used", true, sample->roles.used, "roles");
+	put(result, "role_peaks_room", true, POOLDIAG_PEAK_ROWS, "roles");
+	put(result, "role_peaks_dropped", true, sample->roles.evictions, "roles since server start");
+}
+
+static void
+put_shared_memory(ReturnSetInfo *result)
+{
+	PoolDiagSharedPart parts[POOLDIAG_SHARED_PARTS];
+	Size total = 0;
+
+	pooldiag_shared_parts(parts);
+	for (int i = 0; i < POOLDIAG_SHARED_PARTS; i++)
+	{
+		put(result, psprintf("shared_memory_%s", parts[i].name), true, parts[i].size, "bytes");
+		total += parts[i].size;
+	}
+	put(result, "shared_memory", true, total, "bytes");
+}
+
+/* setof (name text, value float8, unit text): what pooldiag costs, and how full its tables are. */
+Datum
+pooldiag_self(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolDiagSample *sample;
+
+	pooldiag_shared_require();
+	InitMaterializedSRF(fcinfo, 0);
+	sample = pooldiag_shared_read();
+	if (sample != NULL)
+	{
+		put_sampler(result, sample);
+		put_tables(result, sample);
+	}
+	put_shared_memory(result);
+	return (Datum) 0;
+}
+
+/* Has the sampler take a tick that begins now, and waits for its end, 10 s at the most. */
+Datum
+pooldiag_sample_now(PG_FUNCTION_ARGS)
+{
+	pooldiag_shared_require();
+	if (!pooldiag_sampler_wait_for_tick(TICK_TIMEOUT_MS))
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("the sampler took no tick within %d seconds", TICK_TIMEOUT_MS / 1000),
+				 errhint("See the server's log for why the \"pooldiag sampler\" worker does not "
+						 "run; it needs a free slot of \"max_worker_processes\".")));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,162 @@
+/*
+ * sample.c
+ *	  Making one sample: from connections, one by one, to counts and peaks.
+ *
+ * The sampler fills the one that it publishes; a session that asks fills a copy of its own with
+ *what it sees at that moment. No locks: a sample belongs to the process that fills it.
+ */
+#include "postgres.h"
+
+#include "sample.h"
+
+/* The bytes of a sample with room for that many pools. */
+Size
+pooldiag_sample_size(int max_pools)
+{
+	return offsetof(PoolDiagSample, pools) + pooldiag_pools_size(max_pools);
+}
+
+void
+pooldiag_sample_init(PoolDiagSample *sample, int max_pools)
+{
+	memset(sample, 0, offsetof(PoolDiagSample, pools));
+	pooldiag_pools_init(&sample->pools, max_pools);
+}
+
+static void
+clear_peak_counts(PoolDiagPeakTable *table)
+{
+	for (int i = 0; i < table->used; i++)
+	{
+		table->rows[i].before = table->rows[i].connections;
+		table->rows[i].connections = 0;
+	}
+}
+
+/* Forgets what was counted, and keeps peaks, the directory, and since when rules fire. */
+void
+pooldiag_sample_clear_counts(PoolDiagSample *sample)
+{
+	memset(&sample->server, 0, sizeof(PoolDiagTally));
+	for (int i = 0; i <= sample->pools.capacity; i++)
+	{
+		PoolDiagPool *row = &sample->pools.rows[i];
+
+		row->before = row->tally.connections;
+		memset(&row->tally, 0, sizeof(PoolDiagTally));
+	}
+	clear_peak_counts(&sample->databases);
+	clear_peak_counts(&sample->roles);
+}
+
+PoolDiagCounted
+pooldiag_sample_counted(const PoolDiagBackend *backend)
+{
+	PoolDiagCounted counted;
+
+	counted.state = backend->state;
+	counted.waits_for_lock = pooldiag_backends_waits_for_lock(backend);
+	counted.backend_start = backend->backend_start;
+	counted.query_start = backend->query_start;
+	counted.state_change = backend->state_change;
+	return counted;
+}
+
+/* Counts one connection for the server and for its pool, which may be POOLDIAG_NO_POOL. */
+void
+pooldiag_sample_add(PoolDiagSample *sample, const PoolDiagBackend *backend, int pool,
+					TimestampTz now)
+{
+	PoolDiagCounted counted = pooldiag_sample_counted(backend);
+
+	if (pool == POOLDIAG_NO_POOL)
+		pooldiag_tally_add(&sample->server, &counted, NULL, now);
+	else
+	{
+		PoolDiagPool *row = &sample->pools.rows[pool];
+
+		pooldiag_tally_add(&row->tally, &counted, &row->limits, now);
+		pooldiag_tally_add(&sample->server, &counted, &row->limits, now);
+	}
+}
+
+/*
+ * The row that keeps the peak of a database or role. A full table gives up the row that has no
+ * connections and the lowest peak; with 256 of them connected at once there is none to give, and
+ * the result is -1.
+ */
+int
+pooldiag_sample_peak_row(PoolDiagPeakTable *table, Oid oid)
+{
+	int best = -1;
+
+	for (int i = 0; i < table->used; i++)
+		if (table->rows[i].oid == oid)
+			return i;
+	if (table->used < POOLDIAG_PEAK_ROWS)
+		best = table->used++;
+	else
+	{
+		table->evictions++;
+		for (int i = 0; i < table->used; i++)
+			if (table->rows[i].connections == 0 && table->rows[i].before == 0 &&
+				(best < 0 || table->rows[i].peak.value < table->rows[best].peak.value))
+				best = i;
+		if (best < 0)
+			return -1;
+	}
+	memset(&table->rows[best], 0, sizeof(PoolDiagPeakRow));
+	table->rows[best].oid = oid;
+	return best;
+}
+
+/* The peak of a database or role, or NULL where none is kept. */
+const PoolDiagPeak *
+pooldiag_sample_find_peak(const PoolDiagPeakTable *table, Oid oid)
+{
+	for (int i = 0; i < table->used; i++)
+		if (table->rows[i].oid == oid)
+			return &table->rows[i].peak;
+	return NULL;
+}
+
+/* Of that many connections, how many live in reserved slots: the server's overflow. */
+int
+pooldiag_sample_reserved_used(int connections)
+{
+	return Max(0, connections - pooldiag_backends_usable());
+}
+
+static void
+raise_peak_table(PoolDiagPeakTable *table, TimestampTz now)
+{
+	for (int i = 0; i < table->used; i++)
+		pooldiag_peak_raise(&table->rows[i].peak, table->rows[i].connections, now);
+}
+
+/* Raises every peak to what this sample counted. */
+void
+pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now)
+{
+	int connections = sample->server.connections;
+
+	pooldiag_peak_raise(&sample->connections_peak, connections, now);
+	pooldiag_peak_raise(&sample->reserved_peak, pooldiag_sample_reserved_used(connections), now);
+	pooldiag_peak_raise(&sample->walsenders_peak, sample->walsenders, now);
+	pooldiag_peak_raise(&sample->workers_peak, sample->workers, now);
+	for (int i = 0; i <= sample->pools.capacity; i++)
+	{
+		PoolDiagPool *row = &sample->pools.rows[i];
+
+		if (!row->used)
+			continue;
+		pooldiag_peak_raise(&row->connections_peak, row->tally.connections, now);
+		pooldiag_peak_raise(&row->checked_out_peak, pooldiag_tally_checked_out(&row->tally), now);
+		if (row->tally.connections > 0)
+			row->empty_since = 0;
+		else if (row->empty_since == 0)
+			row->empty_since = now;
+	}
+	raise_peak_table(&sample->databases, now);
+	raise_peak_table(&sample->roles, now);
+}

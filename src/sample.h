@@ -1,0 +1,83 @@
+/*
+ * sample.h
+ *	  What one tick of the sampler knows: the server's connections, counted by state, pool, database
+ *and role.
+ */
+#ifndef POOLDIAG_SAMPLE_H
+#define POOLDIAG_SAMPLE_H
+
+#include "datatype/timestamp.h"
+
+#include "backends.h"
+#include "pools.h"
+#include "tally.h"
+
+/* Databases, and roles, whose peaks are kept. Beyond that the emptiest makes way, and is counted.
+ */
+#define POOLDIAG_PEAK_ROWS 256
+
+typedef struct PoolDiagPeakRow
+{
+	Oid oid;
+	int connections; /* of this tick, so far */
+	int before;		 /* at the end of the tick before */
+	PoolDiagPeak peak;
+} PoolDiagPeakRow;
+
+typedef struct PoolDiagPeakTable
+{
+	int used;
+	uint64 evictions;
+	PoolDiagPeakRow rows[POOLDIAG_PEAK_ROWS];
+} PoolDiagPeakTable;
+
+/* What the sampler costs. CPU is its process's user and system time. */
+typedef struct PoolDiagSelf
+{
+	uint64 ticks;		 /* this one included; what they cost is of those before it */
+	uint64 missed_ticks; /* deadlines that passed while a tick or something else ran */
+	uint64 busy_slots;	 /* entries whose owner was writing each time the sampler tried */
+	double tick_last_us;
+	double tick_max_us;
+	double tick_total_us;
+	double cpu_seconds;		/* of the whole worker since its start */
+	TimestampTz started_at; /* the worker, not the server */
+	Size private_bytes;
+} PoolDiagSelf;
+
+typedef struct PoolDiagSample
+{
+	TimestampTz at;
+
+	/* Settings as the configuration files have them, without what a role or database overrides. */
+	int interval_ms;
+	int idle_in_transaction_timeout_ms;
+	int statement_timeout_ms;
+
+	PoolDiagTally server;
+	int walsenders;
+	int workers;
+	PoolDiagPeak connections_peak;
+	PoolDiagPeak reserved_peak;
+	PoolDiagPeak walsenders_peak;
+	PoolDiagPeak workers_peak;
+	PoolDiagPeakTable databases;
+	PoolDiagPeakTable roles;
+	TimestampTz slots_full_since; /* when these rules began to fire, 0: they don't */
+	TimestampTz exceeds_since;
+	PoolDiagSelf self;
+	PoolDiagPools pools; /* variable length, so the last */
+} PoolDiagSample;
+
+extern Size pooldiag_sample_size(int max_pools);
+extern void pooldiag_sample_init(PoolDiagSample *sample, int max_pools);
+extern void pooldiag_sample_clear_counts(PoolDiagSample *sample);
+extern void pooldiag_sample_add(PoolDiagSample *sample, const PoolDiagBackend *backend, int pool,
+								TimestampTz now);
+extern PoolDiagCounted pooldiag_sample_counted(const PoolDiagBackend *backend);
+extern int pooldiag_sample_peak_row(PoolDiagPeakTable *table, Oid oid);
+extern void pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now);
+extern int pooldiag_sample_reserved_used(int connections);
+extern const PoolDiagPeak *pooldiag_sample_find_peak(const PoolDiagPeakTable *table, Oid oid);
+
+#endif /* POOLDIAG_SAMPLE_H */

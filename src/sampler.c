@@ -1,0 +1,312 @@
+/*
+ * sampler.c
+ *	  The background worker that samples the server: a tick every pooldiag.sample_interval.
+ *
+ * It is attached to shared memory only, starts with the postmaster and so runs during recovery and
+ *on a standby, takes no connection slot, holds no snapshot and no lock, and waits for no disk and
+ *no session: an entry that its owner is writing each time is counted as it was before.
+ *
+ * It works on a sample of its own and publishes copies (shared.c). When it is started again it goes
+ *on from the last one published, so that peaks and the directory of pools outlive it. What it keeps
+ *beside that, one copy of each slot with the pool it was matched to, is memory of its own, sized at
+ *start: a tick reads an entry only where the entry's change count has moved.
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <time.h>
+
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "advisor.h"
+#include "compat.h"
+#include "sampler.h"
+#include "sessions.h"
+#include "settings.h"
+#include "shared.h"
+
+/* How often a tick tries an entry whose owner is writing: microseconds, where a write takes less
+ * than one. */
+#define READ_TRIES 1000
+
+/* What the sampler remembers of a slot. */
+typedef struct SlotMemory
+{
+	PoolDiagBackend backend;
+	int pool;
+	int database; /* rows in the sample's tables of peaks, or -1 */
+	int role;
+	uint64 generation; /* of the directory when the pool was found */
+} SlotMemory;
+
+static PoolDiagSample *sample = NULL;
+static SlotMemory *slots = NULL;
+
+/* Puts the settings that this process has read in force, for all. */
+static void
+configure(void)
+{
+	PoolDiagPoolDefaults defaults = pooldiag_settings_pool_defaults();
+
+	pooldiag_pools_configure(&sample->pools, pooldiag_pool_defs->defs, pooldiag_pool_defs->count,
+							 &defaults);
+	sample->interval_ms = pooldiag_sample_interval;
+	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
+	sample->statement_timeout_ms = StatementTimeout;
+}
+
+static void
+find_pool(SlotMemory *slot)
+{
+	PoolDiagPools *pools = &sample->pools;
+	char user[NAMEDATALEN];
+	char database[NAMEDATALEN];
+
+	slot->pool = POOLDIAG_NO_POOL;
+	slot->generation = pools->generation;
+	if (slot->backend.state == POOLDIAG_STARTING ||
+		!pooldiag_sessions_identity(slot->backend.procno, slot->backend.pid, user, database))
+		return;
+	slot->pool = pooldiag_pools_assign(pools, user, database, slot->backend.application_name);
+}
+
+static int
+count_peak_row(PoolDiagPeakTable *table, Oid oid, int remembered)
+{
+	int row = remembered;
+
+	if (!OidIsValid(oid))
+		return -1;
+	if (row < 0 || row >= table->used || table->rows[row].oid != oid)
+		row = pooldiag_sample_peak_row(table, oid);
+	if (row >= 0)
+		table->rows[row].connections++;
+	return row;
+}
+
+static void
+sample_slot(SlotMemory *slot, int procno, TimestampTz now)
+{
+	PoolDiagPools *pools = &sample->pools;
+	bool retry;
+
+	switch (pooldiag_backends_read(procno, POOLDIAG_READ_CLIENT, READ_TRIES, &slot->backend))
+	{
+		case POOLDIAG_SLOT_FREE:
+			return;
+		case POOLDIAG_SLOT_BUSY:
+			sample->self.busy_slots++;
+			if (slot->backend.pid == 0)
+				return;
+			break;
+		case POOLDIAG_SLOT_CHANGED:
+			find_pool(slot);
+			break;
+		case POOLDIAG_SLOT_UNCHANGED:
+			/* What found no room, or had no names yet, is tried again. */
+			retry = slot->pool == POOLDIAG_NO_POOL ||
+					(slot->pool == pools->capacity && pooldiag_pools_has_room(pools));
+			if (retry || slot->generation != pools->generation)
+				find_pool(slot);
+			break;
+	}
+	slot->database = count_peak_row(&sample->databases, slot->backend.databaseid, slot->database);
+	slot->role = count_peak_row(&sample->roles, slot->backend.userid, slot->role);
+	pooldiag_sample_add(sample, &slot->backend, slot->pool, now);
+}
+
+static void
+take_sample(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	pooldiag_sample_clear_counts(sample);
+	for (int procno = 0; procno < MaxConnections; procno++)
+		sample_slot(&slots[procno], procno, now);
+	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
+	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
+	sample->at = now;
+	pooldiag_sample_raise_peaks(sample, now);
+	pooldiag_advisor_watch(sample, now);
+}
+
+static double
+cpu_microseconds(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
+	return spent.tv_sec * 1e6 + spent.tv_nsec / 1e3;
+}
+
+static double
+monotonic_ms(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* One tick: a sample, published with what the ticks before it cost, and whoever waits for it is
+ * told. */
+static void
+tick(void)
+{
+	uint64 requested = pg_atomic_read_u64(&pooldiag_control->ticks_requested);
+	double before = cpu_microseconds();
+	double after;
+	double spent;
+
+	take_sample();
+	sample->self.ticks++;
+	pooldiag_shared_publish(sample);
+
+	after = cpu_microseconds();
+	spent = after - before;
+	sample->self.tick_last_us = spent;
+	sample->self.tick_max_us = Max(sample->self.tick_max_us, spent);
+	sample->self.tick_total_us += spent;
+	sample->self.cpu_seconds = after / 1e6;
+
+	if (requested > pg_atomic_read_u64(&pooldiag_control->ticks_served))
+	{
+		pg_atomic_write_u64(&pooldiag_control->ticks_served, requested);
+		ConditionVariableBroadcast(&pooldiag_control->tick_served);
+	}
+}
+
+static void
+forget_sampler(int code, Datum arg)
+{
+	pooldiag_control->sampler_pid = 0;
+}
+
+/* Goes on from the sample that a former sampler has left, or begins a new one. */
+static void
+start_sampling(void)
+{
+	Size size = pooldiag_sample_size(pooldiag_max_pools);
+	Size slots_size = mul_size(sizeof(SlotMemory), MaxConnections);
+
+	sample = pooldiag_shared_read();
+	if (sample == NULL)
+	{
+		sample = MemoryContextAllocHuge(TopMemoryContext, size);
+		pooldiag_sample_init(sample, pooldiag_max_pools);
+	}
+	slots = MemoryContextAllocHuge(TopMemoryContext, slots_size);
+	memset(slots, 0, slots_size);
+	memset(&sample->self, 0, sizeof(sample->self));
+	sample->self.started_at = GetCurrentTimestamp();
+	sample->self.private_bytes = size + slots_size;
+	configure();
+
+	pooldiag_control->sampler_procno = POOLDIAG_MY_PROC_NUMBER;
+	pg_write_barrier();
+	pooldiag_control->sampler_pid = MyProcPid;
+	before_shmem_exit(forget_sampler, (Datum) 0);
+}
+
+/* The worker's main function. It leaves with 1, as a worker that leaves with 0 is never started
+ * again. */
+void
+pooldiag_sampler_main(Datum main_arg)
+{
+	double next;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	MemoryContextSwitchTo(TopMemoryContext);
+	start_sampling();
+
+	next = monotonic_ms();
+	while (!ShutdownRequestPending)
+	{
+		double now;
+
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			configure();
+			/* A shorter interval takes effect at once. */
+			next = Min(next, monotonic_ms() + pooldiag_sample_interval);
+		}
+
+		now = monotonic_ms();
+		if (now >= next)
+		{
+			double late = floor((now - next) / pooldiag_sample_interval);
+
+			sample->self.missed_ticks += (uint64) late;
+			next += (late + 1) * pooldiag_sample_interval;
+			tick();
+		}
+		else if (pg_atomic_read_u64(&pooldiag_control->ticks_requested) >
+				 pg_atomic_read_u64(&pooldiag_control->ticks_served))
+			tick();
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) Max(0, ceil(next - monotonic_ms())), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	proc_exit(1);
+}
+
+/* To be called from _PG_init, while libraries are preloaded. */
+void
+pooldiag_sampler_register(void)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "pooldiag", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pooldiag_sampler_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "pooldiag sampler", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pooldiag sampler", BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
+/*
+ * Asks the sampler for a tick that begins after this call, and waits for its end. False if it did
+ * not come within timeout_ms; a sampler that is being started again counts the wait.
+ */
+bool
+pooldiag_sampler_wait_for_tick(long timeout_ms)
+{
+	uint64 number = pg_atomic_add_fetch_u64(&pooldiag_control->ticks_requested, 1);
+	double deadline = monotonic_ms() + timeout_ms;
+	bool served = false;
+
+	if (pooldiag_control->sampler_pid != 0)
+		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
+
+	ConditionVariablePrepareToSleep(&pooldiag_control->tick_served);
+	for (;;)
+	{
+		double left = deadline - monotonic_ms();
+
+		served = pg_atomic_read_u64(&pooldiag_control->ticks_served) >= number;
+		if (served || left <= 0)
+			break;
+		ConditionVariableTimedSleep(&pooldiag_control->tick_served, (long) ceil(left),
+									PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	return served;
+}

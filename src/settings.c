@@ -1,0 +1,284 @@
+/*
+ * settings.c
+ *	  The settings: their names, ranges, defaults and checks.
+ *
+ * Every process parses for itself. What all must agree on, the definitions of pools and their
+ *thresholds, the sampler publishes with its sample, as an idle session runs no code and has not
+ *seen a reload.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "compat.h"
+#include "settings.h"
+
+#define NOT_ACTED_ON "Accepted and kept; nothing acts on it in this version."
+
+int pooldiag_max_pools = 64;
+int pooldiag_sample_interval = 1000;
+int pooldiag_operation_timeout = 30000;
+bool pooldiag_track_query_text = true;
+const PoolDiagPoolDefs *pooldiag_pool_defs = NULL;
+
+static int environment = POOLDIAG_ENV_STAGING;
+static int pool_size = -1;
+static int max_overflow = -1;
+static int pool_timeout = 30;
+static int pool_recycle = 3600;
+static int slow_query_threshold = 30000;
+static int leak_threshold = 60000;
+static char *pools = NULL;
+static char *breakers = NULL;
+
+/* Settings of parts that are still to come. */
+static int slow_query_log_size = 1024;
+static int alert_log_size = 1024;
+static int failure_threshold = 10;
+static int reset_timeout = 60;
+static int half_open_samples = 3;
+static int operation_interval = 10000;
+static char *database = NULL;
+static int canary_write = 0;
+static int http_port = 0;
+static char *http_listen_addresses = NULL;
+static int http_access = 0;
+static char *http_token_file = NULL;
+static char *http_hosts = NULL;
+static char *notify_channel = NULL;
+
+static const struct config_enum_entry environments[] = {
+	{"development", POOLDIAG_ENV_DEVELOPMENT, false},
+	{"staging", POOLDIAG_ENV_STAGING, false},
+	{"production", POOLDIAG_ENV_PRODUCTION, false},
+	{NULL, 0, false}};
+
+static const struct config_enum_entry canary_writes[] = {
+	{"auto", 0, false}, {"always", 1, false}, {"off", 2, false}, {NULL, 0, false}};
+
+static const struct config_enum_entry http_accesses[] = {
+	{"summary", 0, false}, {"all", 1, false}, {NULL, 0, false}};
+
+static bool
+refuse(const PoolDiagParseError *error, const char *example)
+{
+	GUC_check_errdetail("At position %d: %s.", error->position, error->message);
+	GUC_check_errhint("The form is a comma-separated list, such as: %s", example);
+	return false;
+}
+
+static bool
+check_pools(char **newval, void **extra, GucSource source)
+{
+	int most = pooldiag_grammar_count_upper(*newval);
+	PoolDiagPoolDefs *parsed;
+	PoolDiagParseError error;
+
+	parsed = guc_malloc(LOG, offsetof(PoolDiagPoolDefs, defs) + sizeof(PoolDiagPoolDef) * most);
+	if (parsed == NULL)
+		return false;
+	parsed->count = pooldiag_grammar_parse_pools(*newval, parsed->defs, most, &error);
+	if (parsed->count < 0)
+	{
+		guc_free(parsed);
+		return refuse(&error, "web(application_name=web*, size=50, max_overflow=100), "
+							  "jobs(user=jobs, size=5)");
+	}
+	if (parsed->count > pooldiag_max_pools)
+	{
+		GUC_check_errdetail("It declares %d pools, but pooldiag.max_pools is %d.", parsed->count,
+							pooldiag_max_pools);
+		GUC_check_errhint("Raise pooldiag.max_pools and restart the server, or declare fewer "
+						  "pools.");
+		guc_free(parsed);
+		return false;
+	}
+	*extra = parsed;
+	return true;
+}
+
+static void
+assign_pools(const char *newval, void *extra)
+{
+	pooldiag_pool_defs = extra;
+}
+
+static bool
+check_breakers(char **newval, void **extra, GucSource source)
+{
+	int most = pooldiag_grammar_count_upper(*newval);
+	PoolDiagBreakerDef *parsed = guc_malloc(LOG, sizeof(PoolDiagBreakerDef) * most);
+	PoolDiagParseError error;
+	int count;
+
+	if (parsed == NULL)
+		return false;
+	count = pooldiag_grammar_parse_breakers(*newval, parsed, most, &error);
+	guc_free(parsed);
+	if (count < 0)
+		return refuse(&error, "slots(limit=80, failures=5, reset=30s), "
+							  "pool:web(mode=metrics_only)");
+	return true;
+}
+
+/* What pools that don't state a figure of their own have. */
+PoolDiagPoolDefaults
+pooldiag_settings_pool_defaults(void)
+{
+	PoolDiagPoolDefaults defaults;
+
+	memset(&defaults, 0, sizeof(defaults));
+	defaults.environment = environment;
+	defaults.pool_size = pool_size;
+	defaults.max_overflow = max_overflow;
+	defaults.timeout_ms = (int64_t) pool_timeout * 1000;
+	defaults.recycle_ms = (int64_t) pool_recycle * 1000;
+	defaults.slow_ms = slow_query_threshold;
+	defaults.leak_ms = leak_threshold;
+	return defaults;
+}
+
+static void
+define_int(const char *name, const char *description, const char *more, int *variable,
+		   int default_value, int least, int most, GucContext context, int unit)
+{
+	DefineCustomIntVariable(name, description, more, variable, default_value, least, most, context,
+							unit, NULL, NULL, NULL);
+}
+
+static void
+define_string(const char *name, const char *description, const char *more, char **variable,
+			  const char *default_value, GucStringCheckHook check, GucStringAssignHook assign)
+{
+	DefineCustomStringVariable(name, description, more, variable, default_value, PGC_SIGHUP, 0,
+							   check, assign, NULL);
+}
+
+static void
+define_pool_settings(GucContext at_start)
+{
+	DefineCustomEnumVariable(
+		"pooldiag.environment", "Sets the size and overflow of pools that state none.",
+		"development: 5 + 10, staging: 20 + 30, production: 50 + 100.", &environment,
+		POOLDIAG_ENV_STAGING, environments, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_int("pooldiag.pool_size", "Sets the size of pools that state none.",
+			   "-1 takes it from pooldiag.environment.", &pool_size, -1, -1, POOLDIAG_MAX_COUNT,
+			   PGC_SIGHUP, 0);
+	define_int("pooldiag.max_overflow", "Sets the overflow of pools that state none.",
+			   "-1 takes it from pooldiag.environment.", &max_overflow, -1, -1, POOLDIAG_MAX_COUNT,
+			   PGC_SIGHUP, 0);
+	define_int("pooldiag.pool_timeout",
+			   "Sets how long clients of a pool wait for a connection before they give up.", NULL,
+			   &pool_timeout, 30, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S);
+	define_int("pooldiag.pool_recycle",
+			   "Sets the age past which a pool is expected to replace a connection.", NULL,
+			   &pool_recycle, 3600, 1, INT_MAX / 1000, PGC_SIGHUP, GUC_UNIT_S);
+
+	/* Before pools, which are checked against it. */
+	define_int("pooldiag.max_pools", "Sets how many pools, declared and discovered, are kept.",
+			   "Connections of more pools than that are counted in the pool (other).",
+			   &pooldiag_max_pools, 64, 1, 1024, at_start, 0);
+	define_string("pooldiag.pools", "Declares the pools of the applications.",
+				  "A list of name(key=value, ...) with the keys application_name, user, database "
+				  "(patterns with * and ?), size, max_overflow, instances, timeout, recycle, slow, "
+				  "leak.",
+				  &pools, "", check_pools, assign_pools);
+}
+
+static void
+define_sampling_settings(GucContext at_start)
+{
+	define_int("pooldiag.sample_interval", "Sets the time between two samples of the server.", NULL,
+			   &pooldiag_sample_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("pooldiag.slow_query_threshold",
+			   "Sets the running time from which a statement is slow.",
+			   "A pool can state its own with slow=.", &slow_query_threshold, 30000, 1, INT_MAX,
+			   PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("pooldiag.leak_threshold",
+			   "Sets how long a connection may be idle in transaction before it is suspected of "
+			   "having leaked.",
+			   "A pool can state its own with leak=.", &leak_threshold, 60000, 1, INT_MAX,
+			   PGC_SIGHUP, GUC_UNIT_MS);
+	DefineCustomBoolVariable("pooldiag.track_query_text",
+							 "Shows the text of statements, not only their ids and times.", NULL,
+							 &pooldiag_track_query_text, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_int("pooldiag.slow_query_log_size", "Sets how many finished slow statements are kept.",
+			   NOT_ACTED_ON, &slow_query_log_size, 1024, 16, 65536, at_start, 0);
+	define_int("pooldiag.alert_log_size", "Sets how many alerts are kept in shared memory.",
+			   NOT_ACTED_ON, &alert_log_size, 1024, 16, 65536, at_start, 0);
+}
+
+static void
+define_breaker_settings(void)
+{
+	define_string("pooldiag.breakers", "Overrides limits and modes of circuit breakers.",
+				  "A list of name(key=value, ...) with the keys limit, failures, reset, mode. Its "
+				  "form is checked; nothing acts on it in this version.",
+				  &breakers, "", check_breakers, NULL);
+	define_int("pooldiag.failure_threshold",
+			   "Sets how many consecutive failing evaluations open a breaker.", NOT_ACTED_ON,
+			   &failure_threshold, 10, 1, 1000000, PGC_SIGHUP, 0);
+	define_int("pooldiag.reset_timeout", "Sets the time after which an open breaker tries again.",
+			   NOT_ACTED_ON, &reset_timeout, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
+	define_int("pooldiag.half_open_samples",
+			   "Sets how many consecutive healthy evaluations close a half-open breaker.",
+			   NOT_ACTED_ON, &half_open_samples, 3, 1, 1000000, PGC_SIGHUP, 0);
+	define_string("pooldiag.notify_channel", "Names the channel on which alerts are notified.",
+				  NOT_ACTED_ON, &notify_channel, "pooldiag", NULL, NULL);
+}
+
+static void
+define_operation_settings(void)
+{
+	define_int("pooldiag.operation_timeout",
+			   "Sets the time that one operation of pooldiag's own may take.",
+			   "Health documents report it; no operation runs in this version.",
+			   &pooldiag_operation_timeout, 30000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("pooldiag.operation_interval", "Sets the time between two tries of the canary.",
+			   NOT_ACTED_ON, &operation_interval, 10000, 1000, 3600 * 1000, PGC_SIGHUP,
+			   GUC_UNIT_MS);
+	define_string("pooldiag.database", "Names the database in which the canary runs.", NOT_ACTED_ON,
+				  &database, "postgres", NULL, NULL);
+	DefineCustomEnumVariable("pooldiag.canary_write", "Sets when the canary commits a WAL record.",
+							 NOT_ACTED_ON, &canary_write, 0, canary_writes, PGC_SIGHUP, 0, NULL,
+							 NULL, NULL);
+}
+
+static void
+define_http_settings(void)
+{
+	define_int("pooldiag.http_port", "Sets the port of the HTTP endpoint; 0 switches it off.",
+			   NOT_ACTED_ON, &http_port, 0, 0, 65535, PGC_SIGHUP, 0);
+	define_string("pooldiag.http_listen_addresses",
+				  "Sets the addresses on which the HTTP endpoint listens.", NOT_ACTED_ON,
+				  &http_listen_addresses, "127.0.0.1", NULL, NULL);
+	DefineCustomEnumVariable("pooldiag.http_access",
+							 "Sets what the HTTP endpoint answers without a token.", NOT_ACTED_ON,
+							 &http_access, 0, http_accesses, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_string("pooldiag.http_token_file",
+				  "Names the file that holds the token of the HTTP endpoint.", NOT_ACTED_ON,
+				  &http_token_file, "", NULL, NULL);
+	define_string("pooldiag.http_hosts", "Lists further Host names that the endpoint accepts.",
+				  NOT_ACTED_ON, &http_hosts, "", NULL, NULL);
+}
+
+/* To be called from _PG_init. */
+void
+pooldiag_settings_define(void)
+{
+	/*
+	 * A setting that needs a restart can be defined only while the server starts. In a session that
+	 * loads the library by itself there is no shared memory that it could size.
+	 */
+	GucContext at_start =
+		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+
+	define_pool_settings(at_start);
+	define_sampling_settings(at_start);
+	define_breaker_settings();
+	define_operation_settings();
+	define_http_settings();
+	MarkGUCPrefixReserved("pooldiag");
+}

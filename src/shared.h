@@ -1,0 +1,55 @@
+/*
+ * shared.h
+ *	  What pooldiag keeps in shared memory: its layout, and who writes what under which protection.
+ */
+#ifndef POOLDIAG_SHARED_H
+#define POOLDIAG_SHARED_H
+
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+
+#include "sample.h"
+
+/* The names under which a session logged in, in the bytes that the client sent. */
+typedef struct PoolDiagIdentity
+{
+	int pid; /* written last, and zeroed first: who the names belong to */
+	char user[NAMEDATALEN];
+	char database[NAMEDATALEN];
+} PoolDiagIdentity;
+
+typedef struct PoolDiagControl
+{
+	/* The sampler's, written at its start; pid is zeroed when it ends in order. */
+	int sampler_pid;
+	int sampler_procno;
+
+	/* sample_now(): a session raises the first, the sampler follows with the second. */
+	pg_atomic_uint64 ticks_requested;
+	pg_atomic_uint64 ticks_served;
+	ConditionVariable tick_served;
+
+	/* How many samples were published; that of number N stands in buffer N % 2. */
+	pg_atomic_uint64 published;
+} PoolDiagControl;
+
+/* NULL where pooldiag was not preloaded. */
+extern PoolDiagControl *pooldiag_control;
+
+/* A part of the shared memory, for the view self. */
+typedef struct PoolDiagSharedPart
+{
+	const char *name;
+	Size size;
+} PoolDiagSharedPart;
+
+#define POOLDIAG_SHARED_PARTS 3
+
+extern void pooldiag_shared_install_hooks(void);
+extern void pooldiag_shared_parts(PoolDiagSharedPart *parts);
+extern PoolDiagIdentity *pooldiag_shared_identity(int procno);
+extern void pooldiag_shared_publish(const PoolDiagSample *sample);
+extern PoolDiagSample *pooldiag_shared_read(void);
+extern void pooldiag_shared_require(void);
+
+#endif /* POOLDIAG_SHARED_H */

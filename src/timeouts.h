@@ -1,0 +1,22 @@
+/*
+ * timeouts.h
+ *	  Which sessions no timeout would end, as roles and databases are set.
+ */
+#ifndef POOLDIAG_TIMEOUTS_H
+#define POOLDIAG_TIMEOUTS_H
+
+#include "nodes/pg_list.h"
+
+#include "live.h"
+
+typedef struct PoolDiagUntimed
+{
+	int connections;
+	List *roles; /* their names, each once, in the order of their slots */
+} PoolDiagUntimed;
+
+extern int pooldiag_timeouts_own(const char *setting);
+extern PoolDiagUntimed
+pooldiag_timeouts_missing(const PoolDiagLive *live, const char *setting, int server_ms);
+
+#endif /* POOLDIAG_TIMEOUTS_H */
