@@ -218,67 +218,74 @@ advise_on_exceeding_pools(PoolDiagLive *live, List **advice)
 							 capacity + pooldiag_backends_reserved());
 }
 
-/*
- * Lists the processes of a pool that the predicate picks: in evidence, and as a row constructor for
- * a remedy that is safe against reused pids. with_query names the statement too, by its start.
- * Returns how many.
- */
-static int
-name_processes(PoolDiagLive *live, int pool, bool leaks, StringInfo json, StringInfo rows)
+/* The leak suspects, or the slow holders, of one pool. */
+typedef struct Processes
+{
+	int count;
+	int waiting_for_locks;
+	StringInfoData json; /* elements of an array: each process, and for how long */
+	StringInfoData rows; /* row constructors for a remedy, safe against reused pids */
+} Processes;
+
+static bool
+is_slow_holder(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits, int64_t now)
+{
+	return (counted->state == POOLDIAG_ACTIVE || counted->state == POOLDIAG_FASTPATH) &&
+		   pooldiag_is_slow(counted, limits, now);
+}
+
+/* Lists the processes of a pool; of a slow holder its statement is named too, by its start. */
+static void
+list_processes(PoolDiagLive *live, int pool, bool leaks, Processes *listed)
 {
 	const PoolDiagPoolLimits *limits = &live->sample->pools.rows[pool].limits;
-	int count = 0;
 
+	memset(listed, 0, sizeof(*listed));
+	initStringInfo(&listed->json);
+	initStringInfo(&listed->rows);
 	for (int i = 0; i < live->count; i++)
 	{
 		const PoolDiagBackend *backend = &live->connections[i].backend;
 		PoolDiagCounted counted = pooldiag_sample_counted(backend);
 		TimestampTz since = leaks ? backend->state_change : backend->query_start;
 
-		if (live->connections[i].pool != pool)
+		if (live->connections[i].pool != pool ||
+			!(leaks ? pooldiag_is_leak : is_slow_holder)(&counted, limits, live->now))
 			continue;
-		if (leaks ? !pooldiag_is_leak(&counted, limits, live->now)
-				  : (backend->state != POOLDIAG_ACTIVE && backend->state != POOLDIAG_FASTPATH) ||
-						!pooldiag_is_slow(&counted, limits, live->now))
+		if (counted.waits_for_lock)
+			listed->waiting_for_locks++;
+		if (listed->count++ >= MAX_NAMED)
 			continue;
-		if (count++ >= MAX_NAMED)
-			continue;
-		pooldiag_json_begin(json, NULL, '{');
-		pooldiag_json_int(json, "pid", backend->pid);
-		pooldiag_json_string(json, "backend_start", timestamptz_to_str(backend->backend_start));
-		pooldiag_json_number(json, "seconds", seconds_since(since, live->now), 1);
-		pooldiag_json_end(json, '}');
-		appendStringInfo(rows, "%s(%d, '%s'", count == 1 ? "" : ", ", backend->pid,
+		pooldiag_json_begin(&listed->json, NULL, '{');
+		pooldiag_json_int(&listed->json, "pid", backend->pid);
+		pooldiag_json_string(&listed->json, "backend_start",
+							 timestamptz_to_str(backend->backend_start));
+		pooldiag_json_number(&listed->json, "seconds", seconds_since(since, live->now), 1);
+		pooldiag_json_end(&listed->json, '}');
+		appendStringInfo(&listed->rows, "%s(%d, '%s'", listed->count == 1 ? "" : ", ", backend->pid,
 						 timestamptz_to_str(backend->backend_start));
 		if (!leaks)
-			appendStringInfo(rows, ", '%s'", timestamptz_to_str(backend->query_start));
-		appendStringInfoChar(rows, ')');
+			appendStringInfo(&listed->rows, ", '%s'", timestamptz_to_str(backend->query_start));
+		appendStringInfoChar(&listed->rows, ')');
 	}
-	return count;
 }
 
-/* The evidence on some processes of a pool; the caller has the rows for its remedy. */
 static char *
-process_evidence(PoolDiagLive *live, int pool, bool leaks, int waiting, StringInfo rows)
+process_evidence(const Processes *listed, int64 threshold_ms, double longest_seconds,
+				 const char *waits, int waiting)
 {
-	const PoolDiagPool *row = &live->sample->pools.rows[pool];
 	StringInfoData json;
-	int count;
 
 	initStringInfo(&json);
 	pooldiag_json_begin(&json, NULL, '{');
-	pooldiag_json_int(&json, "connections", leaks ? row->tally.leaks : row->tally.slow);
-	pooldiag_json_number(&json, "threshold_seconds",
-						 (leaks ? row->limits.leak_ms : row->limits.slow_ms) / 1e3, 3);
-	pooldiag_json_number(
-		&json, "longest_seconds",
-		seconds_since(leaks ? row->tally.oldest_leak : row->tally.oldest_slow, live->now), 1);
-	if (leaks)
-		pooldiag_json_int(&json, "sessions_waiting_behind", waiting);
+	pooldiag_json_int(&json, "connections", listed->count);
+	pooldiag_json_number(&json, "threshold_seconds", threshold_ms / 1e3, 3);
+	pooldiag_json_number(&json, "longest_seconds", longest_seconds, 1);
+	pooldiag_json_int(&json, waits, waiting);
 	pooldiag_json_begin(&json, "processes", '[');
-	count = name_processes(live, pool, leaks, &json, rows);
+	appendStringInfoString(&json, listed->json.data);
 	pooldiag_json_end(&json, ']');
-	pooldiag_json_int(&json, "processes_not_listed", Max(0, count - MAX_NAMED));
+	pooldiag_json_int(&json, "processes_not_listed", Max(0, listed->count - MAX_NAMED));
 	pooldiag_json_end(&json, '}');
 	return json.data;
 }
@@ -308,10 +315,11 @@ advise_on_leaks(PoolDiagLive *live, List **advice)
 	{
 		const PoolDiagPool *pool = &live->sample->pools.rows[i];
 		int leaks = pool->tally.leaks;
+		double longest = seconds_since(pool->tally.oldest_leak, live->now);
 		char *name;
 		int waiting;
 		PoolDiagAdvice *added;
-		StringInfoData rows;
+		Processes listed;
 
 		if (leaks == 0)
 			continue;
@@ -321,11 +329,11 @@ advise_on_leaks(PoolDiagLive *live, List **advice)
 		name = pooldiag_live_pool_name(live, i);
 		added = add_advice(advice, waiting > 0 ? POOLDIAG_CRITICAL : POOLDIAG_WARNING,
 						   "leak_suspects", name, pool->leaks_since);
-		added->title =
-			psprintf("%d connection%s of pool %s idle in transaction, for up to %.0f s", leaks,
-					 plural(leaks), name, seconds_since(pool->tally.oldest_leak, live->now));
-		initStringInfo(&rows);
-		added->evidence = process_evidence(live, i, true, waiting, &rows);
+		added->title = psprintf("%d connection%s of pool %s idle in transaction, for up to %.0f s",
+								leaks, plural(leaks), name, longest);
+		list_processes(live, i, true, &listed);
+		added->evidence = process_evidence(&listed, pool->limits.leak_ms, longest,
+										   "sessions_waiting_behind", waiting);
 		added->advice = psprintf(
 			"The application took these connections, began a transaction, and does nothing with "
 			"it: a session that was not closed, or other work done inside a transaction. "
@@ -335,7 +343,7 @@ advise_on_leaks(PoolDiagLive *live, List **advice)
 		added->remedy = psprintf("SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity\n"
 								 "WHERE (pid, backend_start) IN (%s)\n"
 								 "  AND state LIKE 'idle in transaction%%';",
-								 rows.data);
+								 listed.rows.data);
 	}
 }
 
@@ -346,28 +354,41 @@ advise_on_slow_holders(PoolDiagLive *live, List **advice)
 	{
 		const PoolDiagPool *pool = &live->sample->pools.rows[i];
 		int slow = pool->tally.slow;
+		double longest = seconds_since(pool->tally.oldest_slow, live->now);
 		char *name;
 		PoolDiagAdvice *added;
-		StringInfoData rows;
+		Processes listed;
 
 		if (slow == 0)
 			continue;
 		name = pooldiag_live_pool_name(live, i);
 		added = add_advice(advice, POOLDIAG_WARNING, "slow_holders", name, pool->slow_since);
-		added->title =
-			psprintf("%d statement%s of pool %s running for up to %.0f s, holding %s", slow,
-					 plural(slow), name, seconds_since(pool->tally.oldest_slow, live->now),
-					 slow == 1 ? "its connection" : "their connections");
-		initStringInfo(&rows);
-		added->evidence = process_evidence(live, i, false, 0, &rows);
-		added->advice = "Each holds one of the pool's connections until it ends. "
-						"pooldiag.slow_queries shows the statements, what they wait for and who "
-						"blocks them. Cancel what nobody waits for any more; then look at the "
-						"plans, and bound such statements with a statement_timeout for the role.";
+		added->title = psprintf("%d statement%s of pool %s running for up to %.0f s, holding %s",
+								slow, plural(slow), name, longest,
+								slow == 1 ? "its connection" : "their connections");
+		list_processes(live, i, false, &listed);
+		added->evidence = process_evidence(&listed, pool->limits.slow_ms, longest,
+										   "waiting_for_locks", listed.waiting_for_locks);
+		if (listed.waiting_for_locks == listed.count)
+		{
+			added->advice = "All that is slow about them is that they wait for locks. Deal with "
+							"who is at the root in pooldiag.blocking, not with them.";
+			added->remedy = "SELECT DISTINCT root_blocker, root_state, root_idle_for, root_query "
+							"FROM pooldiag.blocking;";
+			continue;
+		}
+		added->advice = psprintf(
+			"Each holds one of the pool's connections until it ends%s. pooldiag.slow_queries shows "
+			"the statements, what they wait for and who blocks them. Cancel what nobody waits for "
+			"any more; then look at the plans, and bound such statements with a statement_timeout "
+			"for the role.",
+			listed.waiting_for_locks > 0
+				? psprintf("; %d of them wait for locks", listed.waiting_for_locks)
+				: "");
 		added->remedy = psprintf("SELECT pid, pg_cancel_backend(pid) FROM pg_stat_activity\n"
 								 "WHERE (pid, backend_start, query_start) IN (%s)\n"
-								 "  AND state = 'active';",
-								 rows.data);
+								 "  AND state IN ('active', 'fastpath function call');",
+								 listed.rows.data);
 	}
 }
 
@@ -437,13 +458,6 @@ static const Rule rules[] = {
 	advise_on_slow_holders, advise_on_timeouts,
 };
 
-static int
-compare_severity(const ListCell *left, const ListCell *right)
-{
-	return ((const PoolDiagAdvice *) lfirst(right))->severity -
-		   ((const PoolDiagAdvice *) lfirst(left))->severity;
-}
-
 /*
  * What this caller is to be told now: a list of PoolDiagAdvice, the gravest first, and never empty:
  * where no rule fires, it says so.
@@ -452,6 +466,7 @@ List *
 pooldiag_advisor_advise(PoolDiagLive *live)
 {
 	List *advice = NIL;
+	List *sorted = NIL;
 
 	for (int i = 0; i < lengthof(rules); i++)
 		rules[i](live, &advice);
@@ -463,6 +478,13 @@ pooldiag_advisor_advise(PoolDiagLive *live)
 		added->evidence = "{}";
 		added->advice = "Nothing to do.";
 	}
-	list_sort(advice, compare_severity);
-	return advice;
+	for (int severity = POOLDIAG_CRITICAL; severity >= POOLDIAG_INFO; severity--)
+	{
+		ListCell *cell;
+
+		foreach (cell, advice)
+			if ((int) ((PoolDiagAdvice *) lfirst(cell))->severity == severity)
+				sorted = lappend(sorted, lfirst(cell));
+	}
+	return sorted;
 }

@@ -79,6 +79,5 @@ extern int pooldiag_grammar_parse_breakers(const char *text, PoolDiagBreakerDef 
 										   PoolDiagParseError *error);
 extern int pooldiag_grammar_count_upper(const char *text);
 extern int pooldiag_grammar_format_pool(const PoolDiagPoolDef *def, char *out, int size);
-extern bool pooldiag_glob_match(const char *pattern, const char *text);
 
 #endif /* POOLDIAG_GRAMMAR_H */

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "glob.h"
+
 static uint32_t
 hash_string(uint32_t hash, const char *text)
 {

@@ -247,6 +247,7 @@ put_pools(ReturnSetInfo *result, const PoolDiagLive *live)
 static void
 put_advice(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 {
+	const char *explained = "";
 	ListCell *cell;
 	int shown = 0;
 
@@ -267,8 +268,10 @@ put_advice(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 								 duration_text(live->now - item->first_seen)));
 		else
 			put_wrapped(result, lead, "         ", printable(item->title));
-		if (item->remedy != NULL)
+		/* What a rule says of several pools it says once. */
+		if (item->remedy != NULL && strcmp(explained, item->advice) != 0)
 			put_wrapped(result, "         ", "         ", item->advice);
+		explained = item->advice;
 	}
 	if (((const PoolDiagAdvice *) linitial(advice))->remedy != NULL)
 	{

@@ -72,7 +72,9 @@ refuse(const PoolDiagParseError *error, const char *example)
 static bool
 check_pools(char **newval, void **extra, GucSource source)
 {
-	int most = pooldiag_grammar_count_upper(*newval);
+	/* Whatever somebody typed, it takes no more memory than the pools that there may be. */
+	int upper = pooldiag_grammar_count_upper(*newval);
+	int most = Min(upper, pooldiag_max_pools);
 	PoolDiagPoolDefs *parsed;
 	PoolDiagParseError error;
 
@@ -83,16 +85,11 @@ check_pools(char **newval, void **extra, GucSource source)
 	if (parsed->count < 0)
 	{
 		guc_free(parsed);
-		return refuse(&error, "web(application_name=web*, size=50, max_overflow=100), "
-							  "jobs(user=jobs, size=5)");
-	}
-	if (parsed->count > pooldiag_max_pools)
-	{
-		GUC_check_errdetail("It declares %d pools, but pooldiag.max_pools is %d.", parsed->count,
-							pooldiag_max_pools);
-		GUC_check_errhint("Raise pooldiag.max_pools and restart the server, or declare fewer "
-						  "pools.");
-		guc_free(parsed);
+		refuse(&error, "web(application_name=web*, size=50, max_overflow=100), "
+					   "jobs(user=jobs, size=5)");
+		if (upper > most)
+			GUC_check_errhint("pooldiag.max_pools says how many can be declared; raising it needs "
+							  "a restart of the server.");
 		return false;
 	}
 	*extra = parsed;
@@ -108,7 +105,8 @@ assign_pools(const char *newval, void *extra)
 static bool
 check_breakers(char **newval, void **extra, GucSource source)
 {
-	int most = pooldiag_grammar_count_upper(*newval);
+	/* Breakers other than the seven are one for each declared pool. */
+	int most = Min(pooldiag_grammar_count_upper(*newval), pooldiag_max_pools + 7);
 	PoolDiagBreakerDef *parsed = guc_malloc(LOG, sizeof(PoolDiagBreakerDef) * most);
 	PoolDiagParseError error;
 	int count;

@@ -1,5 +1,5 @@
 /*
- * link: grammar.c
+ * link: grammar.c glob.c
  *
  * The grammar of pooldiag.pools and pooldiag.breakers: what it takes, each error with its position,
  * the canonical form, and globs.
@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "glob.h"
 #include "grammar.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
