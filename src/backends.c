@@ -108,7 +108,7 @@ copy_entry(volatile PgBackendStatus *shared, int what, PoolDiagBackend *backend)
 
 /* A session that holds a slot and has no entry: what PGPROC knows of it. */
 static void
-describe_starting(volatile PGPROC *proc, int pid, PoolDiagBackend *backend)
+describe_starting(volatile PGPROC *proc, int pid, int what, PoolDiagBackend *backend)
 {
 	backend->pid = pid;
 	backend->entry = -1;
@@ -120,9 +120,12 @@ describe_starting(volatile PGPROC *proc, int pid, PoolDiagBackend *backend)
 	backend->xact_start = 0;
 	backend->backend_start = 0;
 	backend->query_id = 0;
-	backend->application_name[0] = '\0';
-	memset(&backend->client, 0, sizeof(SockAddr));
-	if (backend->query != NULL)
+	if (what & POOLDIAG_READ_CLIENT)
+	{
+		backend->application_name[0] = '\0';
+		memset(&backend->client, 0, sizeof(SockAddr));
+	}
+	if (what & POOLDIAG_READ_QUERY)
 		backend->query[0] = '\0';
 }
 
@@ -154,7 +157,7 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 	index = pooldiag_proc_entry_index(proc, procno);
 	if (index < 0 || index >= POOLDIAG_STATUS_ENTRIES)
 	{
-		describe_starting(proc, pid, backend);
+		describe_starting(proc, pid, what, backend);
 		backend->wait_event_info = proc->wait_event_info;
 		return POOLDIAG_SLOT_CHANGED;
 	}
@@ -165,13 +168,12 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 		result = POOLDIAG_SLOT_UNCHANGED;
 	else
 	{
-		PoolDiagBackend fresh;
+		PoolDiagBackend saved;
 		int tries = 0;
 
-		/* Into a copy of its own, so that what was torn never reaches the caller. */
-		memset(&fresh, 0, sizeof(fresh));
-		fresh.procno = procno;
-		fresh.query = backend->query;
+		/* Who gives up must leave the caller's copy as it was. */
+		if (max_tries > 0)
+			saved = *backend;
 		for (;;)
 		{
 			int before;
@@ -181,23 +183,25 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 			pgstat_begin_read_activity(entry, before);
 			owner = entry->st_procpid;
 			if (owner == pid)
-				copy_entry(entry, what, &fresh);
+				copy_entry(entry, what, backend);
 			pgstat_end_read_activity(entry, after);
 			if (pgstat_read_activity_complete(before, after))
 			{
 				if (owner == pid)
 				{
-					fresh.pid = pid;
-					fresh.entry = index;
-					fresh.changecount = before;
+					backend->pid = pid;
+					backend->entry = index;
+					backend->changecount = before;
 				}
 				else
-					describe_starting(proc, pid, &fresh);
-				*backend = fresh;
+					describe_starting(proc, pid, what, backend);
 				break;
 			}
 			if (max_tries > 0 && ++tries >= max_tries)
+			{
+				*backend = saved;
 				return POOLDIAG_SLOT_BUSY;
+			}
 			CHECK_FOR_INTERRUPTS();
 		}
 	}

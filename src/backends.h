@@ -37,9 +37,11 @@ typedef struct PoolDiagBackend
 	uint64 query_id;
 	TransactionId xid;
 	TransactionId xmin;
+	char *query; /* pgstat_track_activity_query_size bytes of the caller's, or NULL */
+
+	/* From here on only under POOLDIAG_READ_CLIENT; the hot reports don't touch it. */
 	char application_name[NAMEDATALEN];
 	SockAddr client;
-	char *query; /* pgstat_track_activity_query_size bytes of the caller's, or NULL */
 } PoolDiagBackend;
 
 typedef enum PoolDiagRead

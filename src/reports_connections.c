@@ -60,7 +60,7 @@ pooldiag_connection_states(PG_FUNCTION_ARGS)
 	bool sees_all = pooldiag_live_may_see(InvalidOid);
 	TimestampTz now = GetCurrentTimestamp();
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
 		if (pooldiag_backends_read(procno, 0, 0, &backend) == POOLDIAG_SLOT_FREE)
