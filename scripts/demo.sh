@@ -127,7 +127,7 @@ wait_for_trouble() {
 	local i
 	for ((i = 0; i < 60; i++)); do
 		if [[ $(sql oncall -d demo -At -c "
-			SELECT (SELECT count(*) FROM pooldiag.leaks) >= 5
+			SELECT (SELECT count(*) FROM pooldiag.leaks WHERE idle_for > interval '9 s') >= 5
 			   AND (SELECT count(*) FROM pooldiag.blocking) >= 4
 			   AND (SELECT count(*) FROM pooldiag.slow_queries WHERE state = 'active') >= 3") == t ]]; then
 			return
@@ -145,17 +145,17 @@ show() {
 
 show_all() {
 	show "The screen for whoever is on call: status, slots, pools, what is wrong, what to do." \
-		"SELECT report AS \" \" FROM pooldiag.report() AS report" -t
+		"SELECT pooldiag.report()" -At
 
 	show "The state of every connection, the empty states too, and the longest time in each." \
 		"SELECT state, connections, round(slots_percent) AS slots_percent, date_trunc('second', oldest) AS oldest
 		 FROM pooldiag.connection_states"
 
-	show "Each pool against its size: web is in overflow; reporting was never declared, so it has no size to compare with." \
+	show "Each pool against its size: web is in overflow. Nobody declared reporting, so there is no size to compare with." \
 		"SELECT pool, declared, size, max_overflow AS max_over, connections AS conns, checked_out AS out, idle, overflow,
 		        round(utilization_percent) AS util, round(saturation_percent) AS satur, peak_checked_out AS peak, leaks
 		 FROM pooldiag.pools"
-	printf 'The application itself counts: %s\n' "$(grep '^size' "$run/work/web.log" | tail -n 1)"
+	printf '(The application itself counts: %s.)\n' "$(grep '^size' "$run/work/web.log" | tail -n 1)"
 
 	show "Who holds the connections: each role, application and address." \
 		"SELECT usename, application_name, client_addr, connections AS conns, active, idle, idle_in_transaction AS in_xact,
@@ -169,7 +169,7 @@ show_all() {
 
 	show "Statements that have run for longer than their pool's 3 seconds; blocked_by tells slow from stuck." \
 		"SELECT pid, pool, date_trunc('second', duration) AS duration, wait_event AS waits_for, blocked_by, left(query, 44) AS query
-		 FROM pooldiag.slow_queries ORDER BY duration DESC"
+		 FROM pooldiag.slow_queries WHERE state = 'active' ORDER BY duration DESC, pid"
 
 	show "Leaks: idle in a transaction for more than 4 seconds. One of them makes others wait." \
 		"SELECT pid, pool, date_trunc('second', idle_for) AS idle_for, locks_held AS locks, blocking, holds_xmin,
@@ -181,14 +181,21 @@ show_all() {
 		        date_trunc('second', root_idle_for) AS root_idle, left(waiting_query, 36) AS query
 		 FROM pooldiag.blocking ORDER BY depth, waiting_pid"
 
-	show "What to do, with the statement that does it." \
-		"SELECT severity, rule, subject, title, advice, remedy FROM pooldiag.recommendations" -x
+	show "What to do, with the statement that does it. As shown these can be pasted into psql." \
+		"SELECT concat_ws(E'\n',
+		          severity || ': ' || title || ' [' || rule || ']',
+		          '    ' || advice,
+		          '    ' || replace(regexp_replace(remedy, '(\(|, )(\(\d)', '\1' || chr(10) || '    \2', 'g'), E'\n', E'\n    '),
+		          ' ')
+		 FROM pooldiag.recommendations" -At | fmt -s -w 110
 
 	show "The same for a program." \
-		"SELECT jsonb_pretty(pooldiag.health()) AS \" \"" -t
+		"SELECT jsonb_pretty(pooldiag.health())" -At
 
 	printf '\n--- A pool declared while the server runs: reporting now has a size.\n\n'
-	sql postgres -d demo -t -c "SELECT pooldiag.set_pool('reporting', application_name => 'reporting', size => 2, max_overflow => 1)"
+	sql postgres -d demo -At -c "
+		SELECT replace(pooldiag.set_pool('reporting', application_name => 'reporting', size => 2, max_overflow => 1), '), ', E'),\n')"
+	echo
 	# The reload reaches the sampler in its own time.
 	local i
 	for ((i = 0; i < 20; i++)); do
@@ -202,18 +209,21 @@ show_all() {
 }
 
 say_goodbye() {
-	local psql=psql
+	local psql=psql lasts="$seconds seconds"
+	if [[ $((seconds % 60)) -eq 0 ]]; then
+		lasts="$((seconds / 60)) minutes"
+	fi
 	command -v psql >/dev/null || psql=$bin/psql
 	cat <<-EOT
 
-		--- The server keeps running; the load stops by itself after $((seconds / 60)) minutes.
+		--- The server keeps running; the load stops by itself after $lasts.
 
 		Connect, as the role on call:   $psql -h 127.0.0.1 -p $port -U oncall demo
 		or as superuser:                $psql -h $run/work/sock -p $port -U postgres demo
 
 		Try:   SELECT pooldiag.report() \watch 1
-		       SELECT remedy FROM pooldiag.recommendations;     -- run what it says for the leaks,
-		       SELECT * FROM pooldiag.blocking;                 -- and see who moves on
+		       SELECT title, remedy FROM pooldiag.recommendations;     -- paste the remedy for the leaks, and see
+		       SELECT * FROM pooldiag.blocking;                        -- who waited for them move on
 		       SELECT jsonb_pretty(pooldiag.health_detailed());
 
 		Logs:  $run/work/*.log

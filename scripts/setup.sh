@@ -25,9 +25,9 @@ test demo ci       | postgresql-client-$pg_major       | have_client          | 
 test ci            | perl                          | have prove           | TAP tests
 test ci            | libipc-run-perl               | have_perl IPC::Run   | TAP tests
 test ci            | libcmocka-dev                 | have_header stdarg.h setjmp.h cmocka.h | unit tests
-demo ci            | python3                       | have_python sys      | the demo's application
-demo ci            | python3-psycopg2              | have_python psycopg2 | the demo's application
-demo ci            | python3-sqlalchemy            | have_python sqlalchemy | the demo's application
+test demo ci       | python3                       | have_python sys      | an application with a connection pool
+test demo ci       | python3-psycopg2              | have_python psycopg2 | an application with a connection pool
+test demo ci       | python3-sqlalchemy            | have_python sqlalchemy | an application with a connection pool
 ci                 | clang-format                  | have clang-format    | the format check
 ci                 | cppcheck                      | have cppcheck        | static analysis
 "
