@@ -468,7 +468,7 @@ pooldiag_advisor_advise(PoolDiagLive *live)
 	List *advice = NIL;
 	List *sorted = NIL;
 
-	for (int i = 0; i < lengthof(rules); i++)
+	for (int i = 0; i < (int) lengthof(rules); i++)
 		rules[i](live, &advice);
 	if (advice == NIL)
 	{

@@ -54,6 +54,16 @@ status_entry(int index)
 	return &status_array[index];
 }
 
+/*
+ * The process that holds a PGPROC, or 0. PGPROC's own pid outlives its process until 17: a backend
+ * that ends leaves it behind, but it always disowns its latch.
+ */
+static int
+holder_of(volatile PGPROC *proc)
+{
+	return proc->procLatch.owner_pid;
+}
+
 static PoolDiagState
 state_of(BackendState state)
 {
@@ -142,7 +152,7 @@ PoolDiagRead
 pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *backend)
 {
 	volatile PGPROC *proc = GetPGProcByNumber(procno);
-	int pid = proc->pid;
+	int pid = holder_of(proc);
 	int index;
 	volatile PgBackendStatus *entry;
 	PoolDiagRead result = POOLDIAG_SLOT_CHANGED;
@@ -251,7 +261,7 @@ pooldiag_backends_occupied(PoolDiagSlotRange range)
 
 	pooldiag_backends_range(range, &first, &count);
 	for (int i = first; i < first + count; i++)
-		if (((volatile PGPROC *) GetPGProcByNumber(i))->pid != 0)
+		if (holder_of(GetPGProcByNumber(i)) != 0)
 			occupied++;
 	return occupied;
 }
@@ -292,7 +302,7 @@ pooldiag_backends_oldest_xmin(Oid databaseid)
 	{
 		volatile PGPROC *proc = GetPGProcByNumber(i);
 
-		if (proc->pid == 0 || proc->databaseId != databaseid)
+		if (holder_of(proc) == 0 || proc->databaseId != databaseid)
 			continue;
 		oldest =
 			pooldiag_backends_horizon(oldest, pooldiag_backends_horizon(proc->xid, proc->xmin));

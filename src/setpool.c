@@ -157,6 +157,7 @@ static text *
 edit_setting(Edit edit, void *argument)
 {
 	LOCKTAG tag;
+	Definitions definitions;
 	char *volatile changed = NULL;
 
 	require_privilege();
@@ -164,8 +165,7 @@ edit_setting(Edit edit, void *argument)
 	(void) LockAcquire(&tag, ExclusiveLock, true, false);
 	PG_TRY();
 	{
-		Definitions definitions = parse(current_text());
-
+		definitions = parse(current_text());
 		changed = edit(&definitions, argument);
 		store(changed);
 	}
