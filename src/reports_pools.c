@@ -142,19 +142,38 @@ put_slots(ReturnSetInfo *result, const char *scope, int connections, int capacit
 	pooldiag_row_put(&row, result);
 }
 
+static int
+compare_holders(const ListCell *left, const ListCell *right)
+{
+	const Holder *a = lfirst(left);
+	const Holder *b = lfirst(right);
+
+	if (a->tally.connections != b->tally.connections)
+		return a->tally.connections > b->tally.connections ? -1 : 1;
+	return a->oid < b->oid ? -1 : a->oid > b->oid;
+}
+
+/* The rows of a scope, those with the most connections first. */
 static void
 put_holders(ReturnSetInfo *result, const char *scope, HTAB *holders, const PoolDiagLive *live,
 			const PoolDiagPeakTable *peaks, const char *(*name_of)(Oid))
 {
 	HASH_SEQ_STATUS status;
 	Holder *holder;
+	List *sorted = NIL;
+	ListCell *cell;
 
 	hash_seq_init(&status, holders);
 	while ((holder = hash_seq_search(&status)) != NULL)
+		sorted = lappend(sorted, holder);
+	list_sort(sorted, compare_holders);
+	foreach (cell, sorted)
 	{
-		const char *name = name_of(holder->oid);
+		const char *name;
 		PoolDiagRow row = {0};
 
+		holder = lfirst(cell);
+		name = name_of(holder->oid);
 		/* Dropped since the sampler saw it. */
 		if (name == NULL)
 			continue;
