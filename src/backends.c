@@ -29,6 +29,10 @@
 #include "backends.h"
 #include "compat.h"
 
+#ifdef EXEC_BACKEND
+#error "pooldiag reads pointers that are good in forked processes only"
+#endif
+
 static PgBackendStatus *status_array = NULL;
 
 static volatile PgBackendStatus *
@@ -140,6 +144,50 @@ describe_starting(volatile PGPROC *proc, int pid, int what, PoolDiagBackend *bac
 }
 
 /*
+ * Copies the entry of process pid, all of one moment. False if its owner was writing each time; the
+ * caller's copy is then as it was. max_tries of 0 means until it is done, with a check for
+ * interrupts.
+ */
+static bool
+read_entry(int index, volatile PGPROC *proc, int pid, int what, int max_tries,
+		   PoolDiagBackend *backend)
+{
+	volatile PgBackendStatus *entry = status_entry(index);
+	PoolDiagBackend saved;
+	int tries = 0;
+
+	if (max_tries > 0)
+		saved = *backend;
+	for (;;)
+	{
+		int before;
+		int after;
+		int owner;
+
+		pgstat_begin_read_activity(entry, before);
+		owner = entry->st_procpid;
+		if (owner == pid)
+			copy_entry(entry, what, backend);
+		pgstat_end_read_activity(entry, after);
+		if (pgstat_read_activity_complete(before, after))
+		{
+			backend->pid = pid;
+			backend->entry = index;
+			backend->changecount = before;
+			if (owner != pid)
+				describe_starting(proc, pid, what, backend);
+			return true;
+		}
+		if (max_tries > 0 && ++tries >= max_tries)
+		{
+			*backend = saved;
+			return false;
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
  * Reads slot procno into *backend, which holds what an earlier call made of the same slot, or
  * zeroes.
  *
@@ -153,8 +201,6 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 {
 	volatile PGPROC *proc = GetPGProcByNumber(procno);
 	int pid = holder_of(proc);
-	int index;
-	volatile PgBackendStatus *entry;
 	PoolDiagRead result = POOLDIAG_SLOT_CHANGED;
 
 	backend->procno = procno;
@@ -164,56 +210,18 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 		return POOLDIAG_SLOT_FREE;
 	}
 
-	index = pooldiag_proc_entry_index(proc, procno);
-	if (index < 0 || index >= POOLDIAG_STATUS_ENTRIES)
-	{
-		describe_starting(proc, pid, what, backend);
-		backend->wait_event_info = proc->wait_event_info;
-		return POOLDIAG_SLOT_CHANGED;
-	}
-
-	entry = status_entry(index);
-	if (backend->pid == pid && backend->entry == index &&
-		entry->st_changecount == backend->changecount && !(what & POOLDIAG_READ_QUERY))
+	/* A process keeps its entry for life, so the copy's index is good for as long as the pid is. */
+	if (backend->pid == pid && backend->entry >= 0 && !(what & POOLDIAG_READ_QUERY) &&
+		status_entry(backend->entry)->st_changecount == backend->changecount)
 		result = POOLDIAG_SLOT_UNCHANGED;
 	else
 	{
-		PoolDiagBackend saved;
-		int tries = 0;
+		int index = pooldiag_proc_entry_index(proc, procno);
 
-		/* Who gives up must leave the caller's copy as it was. */
-		if (max_tries > 0)
-			saved = *backend;
-		for (;;)
-		{
-			int before;
-			int after;
-			int owner;
-
-			pgstat_begin_read_activity(entry, before);
-			owner = entry->st_procpid;
-			if (owner == pid)
-				copy_entry(entry, what, backend);
-			pgstat_end_read_activity(entry, after);
-			if (pgstat_read_activity_complete(before, after))
-			{
-				if (owner == pid)
-				{
-					backend->pid = pid;
-					backend->entry = index;
-					backend->changecount = before;
-				}
-				else
-					describe_starting(proc, pid, what, backend);
-				break;
-			}
-			if (max_tries > 0 && ++tries >= max_tries)
-			{
-				*backend = saved;
-				return POOLDIAG_SLOT_BUSY;
-			}
-			CHECK_FOR_INTERRUPTS();
-		}
+		if (index < 0 || index >= POOLDIAG_STATUS_ENTRIES)
+			describe_starting(proc, pid, what, backend);
+		else if (!read_entry(index, proc, pid, what, max_tries, backend))
+			return POOLDIAG_SLOT_BUSY;
 	}
 
 	/* The wait event is 800 bytes into PGPROC, a cache line of its own. */
@@ -229,8 +237,7 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 	return result;
 }
 
-/* The PGPROC numbers [*first, *first + *count) of one kind of slot, as InitProcGlobal lays them
- * out. */
+/* The PGPROC numbers of one kind of slot, [*first, *first + *count), as InitProcGlobal has them. */
 void
 pooldiag_backends_range(PoolDiagSlotRange range, int *first, int *count)
 {

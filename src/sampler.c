@@ -41,11 +41,11 @@
 /* What the sampler remembers of a slot. */
 typedef struct SlotMemory
 {
-	PoolDiagBackend backend;
+	uint64 generation; /* of the directory when the pool was found */
 	int pool;
 	int database; /* rows in the sample's tables of peaks, or -1 */
 	int role;
-	uint64 generation; /* of the directory when the pool was found */
+	PoolDiagBackend backend; /* what a tick touches stands first in it */
 } SlotMemory;
 
 static PoolDiagSample *sample = NULL;

@@ -32,15 +32,61 @@ put_line(ReturnSetInfo *result, const char *text)
 	pooldiag_row_put(&row, result);
 }
 
-/* What came from a client, without what would spoil the screen. */
+/* The columns that one character takes on a terminal; -1 for a control character. */
+static int
+columns_of(const char *at)
+{
+	return pg_encoding_dsplen(GetDatabaseEncoding(), at);
+}
+
+static int
+width_of(const char *text)
+{
+	int width = 0;
+
+	for (; *text != '\0'; text += pg_encoding_mblen(GetDatabaseEncoding(), text))
+		width += Max(0, columns_of(text));
+	return width;
+}
+
+/* The bytes of the text's start that fit in that many columns; at least one character of it. */
+static int
+bytes_in(const char *text, int columns)
+{
+	int bytes = 0;
+
+	while (text[bytes] != '\0')
+	{
+		columns -= Max(0, columns_of(text + bytes));
+		if (columns < 0 && bytes > 0)
+			break;
+		bytes += pg_encoding_mblen(GetDatabaseEncoding(), text + bytes);
+	}
+	return bytes;
+}
+
+/* What came from a client, without the control characters that would spoil the screen. */
 static char *
 printable(const char *text)
 {
-	char *copy = pstrdup(pooldiag_clean_text(text));
+	const char *from = pooldiag_clean_text(text);
+	char *copy = palloc(strlen(from) + 1);
+	char *to = copy;
 
-	for (char *at = copy; *at != '\0'; at++)
-		if ((unsigned char) *at < ' ' || *at == 0x7f)
-			*at = '?';
+	while (*from != '\0')
+	{
+		int length = pg_encoding_mblen(GetDatabaseEncoding(), from);
+
+		if (columns_of(from) < 0)
+			*to++ = '?';
+		else
+		{
+			memcpy(to, from, length);
+			to += length;
+		}
+		from += length;
+	}
+	*to = '\0';
 	return copy;
 }
 
@@ -48,54 +94,42 @@ printable(const char *text)
 static char *
 fit(const char *text, int columns)
 {
-	StringInfoData fitted;
-	int length = pg_mbstrlen(text);
+	int width = width_of(text);
+	int bytes;
 
-	initStringInfo(&fitted);
-	if (length <= columns)
-		appendStringInfo(&fitted, "%s%*s", text, columns - length, "");
-	else
-	{
-		int bytes = pg_mbcharcliplen(text, strlen(text), columns - 1);
-
-		appendStringInfo(&fitted, "%.*s~", bytes, text);
-	}
-	return fitted.data;
+	if (width <= columns)
+		return psprintf("%s%*s", text, columns - width, "");
+	bytes = bytes_in(text, columns - 1);
+	text = pnstrdup(text, bytes);
+	return psprintf("%s~%*s", text, columns - 1 - width_of(text), "");
 }
 
-/* Breaks a text into lines of WIDTH columns, each behind the indent; line breaks in it stay. */
+/* Breaks a text into lines of WIDTH columns, the first behind one lead, the others behind another.
+ */
 static void
-put_wrapped(ReturnSetInfo *result, const char *first, const char *indent, const char *text)
+put_wrapped(ReturnSetInfo *result, const char *first, const char *others, const char *text)
 {
-	char *copy = pstrdup(text);
 	const char *lead = first;
-	char *line;
-	char *lines = NULL;
 
-	for (line = strtok_r(copy, "\n", &lines); line != NULL; line = strtok_r(NULL, "\n", &lines))
+	do
 	{
-		StringInfoData out;
-		char *words = NULL;
-		bool empty = true;
+		int room = WIDTH - width_of(lead);
+		int bytes = bytes_in(text, room);
 
-		initStringInfo(&out);
-		appendStringInfoString(&out, lead);
-		for (char *word = strtok_r(line, " ", &words); word != NULL;
-			 word = strtok_r(NULL, " ", &words))
-		{
-			if (!empty && pg_mbstrlen(out.data) + 1 + pg_mbstrlen(word) > WIDTH)
-			{
-				put_line(result, out.data);
-				resetStringInfo(&out);
-				appendStringInfoString(&out, indent);
-				empty = true;
-			}
-			appendStringInfo(&out, "%s%s", empty ? "" : " ", word);
-			empty = false;
-		}
-		put_line(result, out.data);
-		lead = indent;
-	}
+		/* Back to a blank, where the line has one. */
+		if (text[bytes] != '\0' && text[bytes] != ' ')
+			for (int i = bytes - 1; i > 0; i--)
+				if (text[i] == ' ')
+				{
+					bytes = i;
+					break;
+				}
+		put_line(result, psprintf("%s%.*s", lead, bytes, text));
+		text += bytes;
+		while (*text == ' ')
+			text++;
+		lead = others;
+	} while (*text != '\0');
 }
 
 static char *
@@ -123,7 +157,7 @@ put_head(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 	char clock[64];
 
 	pg_strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S %Z", pg_localtime(&now, session_timezone));
-	put_line(result, psprintf("%s%s", fit(left, WIDTH - strlen(clock)), clock));
+	put_line(result, psprintf("%s%s", fit(left, WIDTH - width_of(clock)), clock));
 	put_wrapped(result, "", "", printable(gravest->title));
 	put_line(result, "");
 }

@@ -269,10 +269,12 @@ take_interval(FunctionCallInfo fcinfo, int argument, const char *what, int64_t *
 		return;
 	interval = PG_GETARG_INTERVAL_P(argument);
 	ms = interval->time / 1000.0 + interval->day * (double) SECS_PER_DAY * 1000.0;
-	if (interval->month != 0 || ms < 1 || ms > (double) POOLDIAG_MAX_MS)
+	if (interval->month != 0 || interval->time % 1000 != 0 || ms < 1 ||
+		ms > (double) POOLDIAG_MAX_MS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("%s must be from 1 millisecond to 365 days", what),
-						errhint("Give it in days or smaller units, such as interval '30 s'.")));
+						errhint("Give it in whole milliseconds up to days, such as "
+								"interval '30 s'.")));
 	*field = (int64_t) ms;
 }
 
