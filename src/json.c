@@ -7,7 +7,7 @@
 #include "utils/json.h"
 
 #include "json.h"
-#include "rows.h"
+#include "text.h"
 
 /* A comma where one is due, and the member's name. */
 static void
@@ -43,7 +43,7 @@ pooldiag_json_string(StringInfo json, const char *key, const char *value)
 	if (value == NULL)
 		appendStringInfoString(json, "null");
 	else
-		escape_json(json, pooldiag_clean_text(value));
+		escape_json(json, pooldiag_text_clean(value));
 }
 
 void

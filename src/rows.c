@@ -10,13 +10,13 @@
 #include "catalog/pg_type.h"
 #include "common/ip.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inet.h"
 #include "utils/timestamp.h"
 
 #include "rows.h"
+#include "text.h"
 
 void
 pooldiag_row_null(PoolDiagRow *row)
@@ -85,7 +85,7 @@ pooldiag_row_text(PoolDiagRow *row, const char *text)
 	if (text == NULL)
 		pooldiag_row_null(row);
 	else
-		pooldiag_row_datum(row, CStringGetTextDatum(pooldiag_clean_text(text)));
+		pooldiag_row_datum(row, CStringGetTextDatum(pooldiag_text_clean(text)));
 }
 
 /* NULL for zero, which is how the server marks an instant that is not known. */
@@ -156,40 +156,4 @@ pooldiag_row_put(PoolDiagRow *row, ReturnSetInfo *result)
 			 result->setDesc->natts);
 	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
 	row->columns = 0;
-}
-
-/*
- * The text, with each byte that is not of the database's encoding replaced by a question mark.
- * Names of users and databases, and the statements of sessions in other databases, may be in
- * another encoding.
- */
-char *
-pooldiag_clean_text(const char *bytes)
-{
-	int left = strlen(bytes);
-	char *clean;
-	char *to;
-
-	if (pg_verifymbstr(bytes, left, true))
-		return (char *) bytes;
-	clean = to = palloc(left + 1);
-	while (left > 0)
-	{
-		int length = pg_encoding_mblen(GetDatabaseEncoding(), bytes);
-
-		if (length > left || !pg_verifymbstr(bytes, length, true))
-		{
-			*to++ = '?';
-			length = 1;
-		}
-		else
-		{
-			memcpy(to, bytes, length);
-			to += length;
-		}
-		bytes += length;
-		left -= length;
-	}
-	*to = '\0';
-	return clean;
 }

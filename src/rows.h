@@ -35,7 +35,6 @@ extern void pooldiag_row_address(PoolDiagRow *row, const SockAddr *address);
 extern void pooldiag_row_int_array(PoolDiagRow *row, const int *values, int count);
 extern void pooldiag_row_put(PoolDiagRow *row, ReturnSetInfo *result);
 
-extern char *pooldiag_clean_text(const char *bytes);
 extern char *pooldiag_address_text(const SockAddr *address);
 
 #endif /* POOLDIAG_ROWS_H */

@@ -14,6 +14,7 @@
 #include "health.h"
 #include "rows.h"
 #include "shared.h"
+#include "text.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_report);
 
@@ -32,76 +33,18 @@ put_line(ReturnSetInfo *result, const char *text)
 	pooldiag_row_put(&row, result);
 }
 
-/* The columns that one character takes on a terminal; -1 for a control character. */
-static int
-columns_of(const char *at)
-{
-	return pg_encoding_dsplen(GetDatabaseEncoding(), at);
-}
-
-static int
-width_of(const char *text)
-{
-	int width = 0;
-
-	for (; *text != '\0'; text += pg_encoding_mblen(GetDatabaseEncoding(), text))
-		width += Max(0, columns_of(text));
-	return width;
-}
-
-/* The bytes of the text's start that fit in that many columns; at least one character of it. */
-static int
-bytes_in(const char *text, int columns)
-{
-	int bytes = 0;
-
-	while (text[bytes] != '\0')
-	{
-		columns -= Max(0, columns_of(text + bytes));
-		if (columns < 0 && bytes > 0)
-			break;
-		bytes += pg_encoding_mblen(GetDatabaseEncoding(), text + bytes);
-	}
-	return bytes;
-}
-
-/* What came from a client, without the control characters that would spoil the screen. */
-static char *
-printable(const char *text)
-{
-	const char *from = pooldiag_clean_text(text);
-	char *copy = palloc(strlen(from) + 1);
-	char *to = copy;
-
-	while (*from != '\0')
-	{
-		int length = pg_encoding_mblen(GetDatabaseEncoding(), from);
-
-		if (columns_of(from) < 0)
-			*to++ = '?';
-		else
-		{
-			memcpy(to, from, length);
-			to += length;
-		}
-		from += length;
-	}
-	*to = '\0';
-	return copy;
-}
-
 /* The text in exactly that many columns, cut with a tilde where it is longer. */
 static char *
 fit(const char *text, int columns)
 {
-	int width = width_of(text);
+	int width = pooldiag_text_width(text);
 	int bytes;
 
 	if (width <= columns)
 		return psprintf("%s%*s", text, columns - width, "");
-	bytes = bytes_in(text, columns - 1);
+	bytes = pooldiag_text_bytes_in(text, columns - 1);
 	text = pnstrdup(text, bytes);
-	return psprintf("%s~%*s", text, columns - 1 - width_of(text), "");
+	return psprintf("%s~%*s", text, columns - 1 - pooldiag_text_width(text), "");
 }
 
 /* Breaks a text into lines of WIDTH columns, the first behind one lead, the others behind another.
@@ -113,8 +56,8 @@ put_wrapped(ReturnSetInfo *result, const char *first, const char *others, const 
 
 	do
 	{
-		int room = WIDTH - width_of(lead);
-		int bytes = bytes_in(text, room);
+		int room = WIDTH - pooldiag_text_width(lead);
+		int bytes = pooldiag_text_bytes_in(text, room);
 
 		/* Back to a blank, where the line has one. */
 		if (text[bytes] != '\0' && text[bytes] != ' ')
@@ -157,8 +100,8 @@ put_head(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 	char clock[64];
 
 	pg_strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S %Z", pg_localtime(&now, session_timezone));
-	put_line(result, psprintf("%s%s", fit(left, WIDTH - width_of(clock)), clock));
-	put_wrapped(result, "", "", printable(gravest->title));
+	put_line(result, psprintf("%s%s", fit(left, WIDTH - pooldiag_text_width(clock)), clock));
+	put_wrapped(result, "", "", pooldiag_text_printable(gravest->title));
 	put_line(result, "");
 }
 
@@ -260,7 +203,8 @@ put_pools(ReturnSetInfo *result, const PoolDiagLive *live)
 		const PoolDiagTally *tally = &pool->tally;
 		int64 size = (int64) pool->limits.size * pool->limits.instances;
 		int checked_out = pooldiag_tally_checked_out(tally);
-		char *name = fit(printable(pooldiag_live_pool_name(live, shown[i])), NAME_WIDTH);
+		char *name =
+			fit(pooldiag_text_printable(pooldiag_live_pool_name(live, shown[i])), NAME_WIDTH);
 
 		if (pool->declared)
 			put_line(result, psprintf("%s %6d %6d %6d %6d %7d %7.1f %6d", name, tally->connections,
@@ -298,10 +242,10 @@ put_advice(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 		}
 		if (item->first_seen != 0)
 			put_wrapped(result, lead, "         ",
-						psprintf("%s (for %s)", printable(item->title),
+						psprintf("%s (for %s)", pooldiag_text_printable(item->title),
 								 duration_text(live->now - item->first_seen)));
 		else
-			put_wrapped(result, lead, "         ", printable(item->title));
+			put_wrapped(result, lead, "         ", pooldiag_text_printable(item->title));
 		/* What a rule says of several pools it says once. */
 		if (item->remedy != NULL && strcmp(explained, item->advice) != 0)
 			put_wrapped(result, "         ", "         ", item->advice);

@@ -1,0 +1,107 @@
+/*
+ * text.c
+ *	  Texts that came from elsewhere: encodings, control characters, widths on a terminal.
+ *
+ * Names of roles and databases are in the encoding of the database in which they were made,
+ *statements in that of their session's; both may be another than the reader's.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+
+#include "text.h"
+
+/*
+ * The text, with each byte that is not of the database's encoding replaced by a question mark.
+ * Names of users and databases, and the statements of sessions in other databases, may be in
+ * another encoding.
+ */
+char *
+pooldiag_text_clean(const char *bytes)
+{
+	int left = strlen(bytes);
+	char *clean;
+	char *to;
+
+	if (pg_verifymbstr(bytes, left, true))
+		return (char *) bytes;
+	clean = to = palloc(left + 1);
+	while (left > 0)
+	{
+		int length = pg_encoding_mblen(GetDatabaseEncoding(), bytes);
+
+		if (length > left || !pg_verifymbstr(bytes, length, true))
+		{
+			*to++ = '?';
+			length = 1;
+		}
+		else
+		{
+			memcpy(to, bytes, length);
+			to += length;
+		}
+		bytes += length;
+		left -= length;
+	}
+	*to = '\0';
+	return clean;
+}
+
+/* The columns that one character takes on a terminal; -1 for a control character. */
+static int
+columns_of(const char *at)
+{
+	return pg_encoding_dsplen(GetDatabaseEncoding(), at);
+}
+
+/* The columns that a text takes on a terminal. */
+int
+pooldiag_text_width(const char *text)
+{
+	int width = 0;
+
+	for (; *text != '\0'; text += pg_encoding_mblen(GetDatabaseEncoding(), text))
+		width += Max(0, columns_of(text));
+	return width;
+}
+
+/* The bytes of the text's start that fit in that many columns; at least one character of it. */
+int
+pooldiag_text_bytes_in(const char *text, int columns)
+{
+	int bytes = 0;
+
+	while (text[bytes] != '\0')
+	{
+		columns -= Max(0, columns_of(text + bytes));
+		if (columns < 0 && bytes > 0)
+			break;
+		bytes += pg_encoding_mblen(GetDatabaseEncoding(), text + bytes);
+	}
+	return bytes;
+}
+
+/* What came from a client, without the control characters that would spoil the screen. */
+char *
+pooldiag_text_printable(const char *text)
+{
+	const char *from = pooldiag_text_clean(text);
+	char *copy = palloc(strlen(from) + 1);
+	char *to = copy;
+
+	while (*from != '\0')
+	{
+		int length = pg_encoding_mblen(GetDatabaseEncoding(), from);
+
+		if (columns_of(from) < 0)
+			*to++ = '?';
+		else
+		{
+			memcpy(to, from, length);
+			to += length;
+		}
+		from += length;
+	}
+	*to = '\0';
+	return copy;
+}

@@ -1,0 +1,13 @@
+/*
+ * text.h
+ *	  Texts that came from elsewhere: encodings, control characters, widths on a terminal.
+ */
+#ifndef POOLDIAG_TEXT_H
+#define POOLDIAG_TEXT_H
+
+extern char *pooldiag_text_clean(const char *bytes);
+extern char *pooldiag_text_printable(const char *text);
+extern int pooldiag_text_width(const char *text);
+extern int pooldiag_text_bytes_in(const char *text, int columns);
+
+#endif /* POOLDIAG_TEXT_H */
