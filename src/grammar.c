@@ -5,64 +5,27 @@
  *		list       = [ definition { "," definition } ]
  *		definition = name "(" [ key "=" value { "," key "=" value } ] ")"
  *
- * One tokenizer and one parser serve both settings; tables say which keys there are and what
- * each takes. All of it runs in check hooks, the postmaster's included, on whatever bytes somebody
- * typed: it allocates nothing, does not recurse, and is blind to the locale. Each error says what
- * was expected at a token, and what was found there.
+ * One parser serves both settings, over the tokens that scanner.c makes of the text; tables say
+ * which keys there are and what each takes. All of it runs in check hooks, the postmaster's
+ * included, on whatever bytes somebody typed: it allocates nothing, does not recurse, and is blind
+ * to the locale. Each error says what was expected at a token, and what was found there.
  */
 #include "grammar.h"
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
-#ifdef __GNUC__
-#define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
-#else
-#define PRINTF_LIKE(string, first)
-#endif
+#include "scanner.h"
 
 #define LENGTH(array) ((int) (sizeof(array) / sizeof((array)[0])))
 #define FIELD(type, def, offset) (*(type *) (void *) ((def) + (offset)))
 
-/* Bytes of a word that a message repeats. */
-#define MAX_EXCERPT 40
 /* Of the last decimal that counts: 0.0009765625d is whole in ms, nothing finer is. */
 #define MAX_DIVISOR INT64_C(10000000000)
 /* Larger numbers are read as this: no range holds it in any unit, and in days it fits int64. */
 #define MAX_WHOLE INT64_C(100000000000)
-
-/* A text under way; len may pass size, as what snprintf returns may. */
-typedef struct Writer
-{
-	char *out;
-	int size;
-	int len;
-} Writer;
-
-typedef enum TokenKind
-{
-	TOKEN_END,
-	TOKEN_WORD,
-	TOKEN_CONTROL, /* a control character, in quotes or not; the grammar has none */
-	TOKEN_UNCLOSED /* a quote with no end */
-} TokenKind;
-
-/*
- * A kind is a TokenKind, or one of the marks ( ) , = itself. The body of a word is what stands
- * within its quotes, each quote in it still doubled: keys and numbers hold none and are compared
- * there, names and patterns go through read_text().
- */
-typedef struct Token
-{
-	int kind;
-	const char *at; /* first character, of a quoted word the quote */
-	const char *body;
-	int len;
-} Token;
 
 /* How a number is written. Its value is counted in the finest step that it can have. */
 typedef struct Scale
@@ -104,8 +67,6 @@ typedef struct Key
 	size_t flag;   /* of a pattern: offset of the bool that says it is stated */
 } Key;
 
-struct Parser;
-
 /* What tells pools from breakers. A definition begins with its name. */
 typedef struct Grammar
 {
@@ -115,19 +76,15 @@ typedef struct Grammar
 	size_t size;		  /* of a definition */
 	size_t start;		  /* offsets in it */
 	size_t end;
-	bool (*read_name)(struct Parser *p, char *def);
-	bool (*check)(struct Parser *p, const void *def); /* after each value; may be NULL */
+	bool (*read_name)(PoolDiagScanner *s, char *def);
+	bool (*check)(PoolDiagScanner *s, const void *def); /* after each value; may be NULL */
 } Grammar;
 
 typedef struct Parser
 {
+	PoolDiagScanner scanner;
 	const Grammar *grammar;
-	const char *text;
-	const char *next; /* behind the current token */
-	Token token;
-	Token name; /* of the current definition */
-	bool open;	/* within its parentheses */
-	PoolDiagParseError *error;
+	PoolDiagToken name; /* of the current definition */
 } Parser;
 
 static const Scale counts = {"a whole number", "a whole number", 1, {{"", 1}}};
@@ -198,204 +155,38 @@ static const Key breakers[] = {
 #define POOL_PREFIX_LEN 5 /* of "pool:" */
 
 static bool
-is_control(char c)
-{
-	return (unsigned char) c < ' ' || c == 0x7F;
-}
-
-static bool
-is_bare(char c)
-{
-	return !is_control(c) && strchr(" (),=\"", c) == NULL;
-}
-
-static bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
 static bool
-is_continuation(char c)
-{
-	return ((unsigned char) c & 0xC0) == 0x80;
-}
-
-PRINTF_LIKE(2, 0)
-static void
-vput(Writer *w, const char *format, va_list args)
-{
-	int room = w->len < w->size ? w->size - w->len : 0;
-
-	w->len += vsnprintf(room > 0 ? w->out + w->len : NULL, (size_t) room, format, args);
-}
-
-PRINTF_LIKE(2, 3)
-static void
-put(Writer *w, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vput(w, format, args);
-	va_end(args);
-}
-
-/* Puts a word as a message repeats it, cut where a character ends. */
-static void
-put_excerpt(Writer *w, const Token *word)
-{
-	int len = word->len;
-
-	if (len > MAX_EXCERPT)
-		for (len = MAX_EXCERPT; len > 0 && is_continuation(word->body[len]); len--)
-			;
-	put(w, "\"%.*s%s\"", len, word->body, len < word->len ? "..." : "");
-}
-
-/* Fails with "expected ..., found" the current token. Returns false, as all failures here do. */
-PRINTF_LIKE(2, 3)
-static bool
-expected(Parser *p, const char *format, ...)
-{
-	Writer w = {p->error->message, (int) sizeof(p->error->message), 0};
-	va_list args;
-
-	p->error->position = 1;
-	for (const char *c = p->text; c < p->token.at; c++)
-		p->error->position += !is_continuation(*c);
-
-	put(&w, "expected ");
-	va_start(args, format);
-	vput(&w, format, args);
-	va_end(args);
-	put(&w, ", found ");
-	if (p->token.kind == TOKEN_END)
-		put(&w, "the end of the text");
-	else if (p->token.kind == TOKEN_CONTROL)
-		put(&w, "the control character 0x%02X", (unsigned char) *p->token.at);
-	else if (p->token.kind == TOKEN_UNCLOSED)
-		put(&w, "a quote that is not closed");
-	else
-		put_excerpt(&w, &p->token);
-	if (p->token.kind == TOKEN_END && p->open)
-	{
-		put(&w, ": the parenthesis of ");
-		put_excerpt(&w, &p->name);
-		put(&w, " is not closed");
-	}
-	return false;
-}
-
-static bool
-expected_one_of(Parser *p, const char *what, const Key *keys, int nkeys)
+expected_one_of(PoolDiagScanner *s, const char *what, const Key *keys, int nkeys)
 {
 	char list[160];
-	Writer w = {list, (int) sizeof(list), 0};
+	PoolDiagWriter w = {list, (int) sizeof(list), 0};
 
 	for (int i = 0; i < nkeys; i++)
-		put(&w, "%s%s", i > 0 ? ", " : "", keys[i].name);
-	return expected(p, "%s (%s)", what, list);
-}
-
-/* Makes a token of what begins with the quote at p->next. */
-static void
-scan_quoted(Parser *p)
-{
-	const char *c = p->next + 1;
-
-	p->token.body = c;
-	while (!is_control(*c) && (*c != '"' || c[1] == '"'))
-		c += *c == '"' ? 2 : 1;
-	if (*c == '\0')
-		p->token.kind = TOKEN_UNCLOSED;
-	else if (*c != '"')
-		p->token = (Token){TOKEN_CONTROL, c, c, 1};
-	else
-	{
-		p->token.kind = TOKEN_WORD;
-		p->token.len = (int) (c - p->token.body);
-		p->next = c + 1;
-	}
-}
-
-/* Goes on to the next token. Nothing goes on past one that the grammar has no place for. */
-static void
-advance(Parser *p)
-{
-	const char *c = p->next + strspn(p->next, " \t\n");
-
-	p->next = c;
-	p->token = (Token){TOKEN_END, c, c, 0};
-	if (*c == '"')
-	{
-		scan_quoted(p);
-		return;
-	}
-	while (is_bare(*p->next))
-		p->next++;
-	if (p->next > c)
-		p->token.kind = TOKEN_WORD;
-	else if (*c != '\0')
-	{
-		p->token.kind = is_control(*c) ? TOKEN_CONTROL : *c;
-		p->next++;
-	}
-	p->token.len = (int) (p->next - c);
-}
-
-/* Steps over that mark if it is the current token. */
-static bool
-take(Parser *p, char mark)
-{
-	if (p->token.kind != mark)
-		return false;
-	advance(p);
-	return true;
-}
-
-static bool
-word_is(const Token *word, const char *text)
-{
-	return strlen(text) == (size_t) word->len && memcmp(word->body, text, (size_t) word->len) == 0;
+		pooldiag_scanner_put(&w, "%s%s", i > 0 ? ", " : "", keys[i].name);
+	return pooldiag_scanner_expected(s, "%s (%s)", what, list);
 }
 
 /* Returns the key of that name, or NULL. */
 static const Key *
-find_key(const Key *keys, int nkeys, const Token *name)
+find_key(const Key *keys, int nkeys, const PoolDiagToken *name)
 {
 	for (const Key *key = keys; key < keys + nkeys; key++)
-		if (word_is(name, key->name))
+		if (pooldiag_scanner_word_is(name, key->name))
 			return key;
 	return NULL;
 }
 
 static const Key *
-find_breaker(const Token *name)
+find_breaker(const PoolDiagToken *name)
 {
 	if (strncmp(name->body, "pool:", POOL_PREFIX_LEN) == 0)
 		return &breakers[LENGTH(breakers) - 1];
 	return find_key(breakers, LENGTH(breakers) - 1, name);
-}
-
-/* Copies the current token, its quotes undone, to out, which has room for size bytes. */
-static bool
-read_text(Parser *p, const char *what, char *out, int size)
-{
-	const Token *word = &p->token;
-	int len = 0;
-
-	for (int i = 0; i < word->len; i++, len++)
-	{
-		if (len < size)
-			out[len] = word->body[i];
-		if (word->body[i] == '"')
-			i++;
-	}
-	if (len >= size)
-		return expected(p, "%s of at most %d bytes (not %d)", what, size - 1, len);
-	out[len] = '\0';
-	return true;
 }
 
 /*
@@ -404,11 +195,11 @@ read_text(Parser *p, const char *what, char *out, int size)
  * unit.
  */
 static bool
-read_number(Parser *p, const Domain *domain, int64_t *value)
+read_number(PoolDiagScanner *s, const Domain *domain, int64_t *value)
 {
 	const Scale *scale = domain->scale;
-	const char *c = p->token.body;
-	const char *end = c + p->token.len;
+	const char *c = s->token.body;
+	const char *end = c + s->token.len;
 	bool negative = c < end && *c == '-';
 	bool too_fine = false;
 	int64_t whole = 0;
@@ -419,7 +210,7 @@ read_number(Parser *p, const Domain *domain, int64_t *value)
 
 	c += negative;
 	if (c == end || !is_digit(*c))
-		return expected(p, "%s", scale->what);
+		return pooldiag_scanner_expected(s, "%s", scale->what);
 	for (; c < end && is_digit(*c); c++)
 	{
 		whole = whole * 10 + (*c - '0');
@@ -437,16 +228,17 @@ read_number(Parser *p, const Domain *domain, int64_t *value)
 			divisor *= 10;
 		}
 	while (unit < scale->nunits &&
-		   !word_is(&(Token){.body = c, .len = (int) (end - c)}, scale->units[unit].suffix))
+		   !pooldiag_scanner_word_is(&(PoolDiagToken){.body = c, .len = (int) (end - c)},
+									 scale->units[unit].suffix))
 		unit++;
 	if (unit == scale->nunits)
-		return expected(p, "%s", scale->what);
+		return pooldiag_scanner_expected(s, "%s", scale->what);
 	factor = scale->units[unit].factor;
 	if (too_fine || fraction * factor % divisor != 0 || (factor == 1 && divisor > 1))
-		return expected(p, "%s", scale->finest);
+		return pooldiag_scanner_expected(s, "%s", scale->finest);
 	*value = whole * factor + fraction * factor / divisor;
 	if (negative || *value < domain->min || *value > domain->max)
-		return expected(p, "%s %s", scale->what, domain->range);
+		return pooldiag_scanner_expected(s, "%s %s", scale->what, domain->range);
 	return true;
 }
 
@@ -454,16 +246,17 @@ read_number(Parser *p, const Domain *domain, int64_t *value)
 static bool
 read_value(Parser *p, const Key *key, char *def)
 {
+	PoolDiagScanner *s = &p->scanner;
 	const Domain *domain = key->kind == KEY_LIMIT ? find_breaker(&p->name)->domain : key->domain;
 	int64_t number = 0;
 
-	if (domain != NULL && !read_number(p, domain, &number))
+	if (domain != NULL && !read_number(s, domain, &number))
 		return false;
 	switch (key->kind)
 	{
 		case KEY_PATTERN:
 			FIELD(bool, def, key->flag) = true;
-			return read_text(p, "a pattern", def + key->offset, POOLDIAG_NAME_LEN);
+			return pooldiag_scanner_read_text(s, "a pattern", def + key->offset, POOLDIAG_NAME_LEN);
 		case KEY_COUNT:
 			FIELD(int, def, key->offset) = (int) number;
 			return true;
@@ -475,12 +268,12 @@ read_value(Parser *p, const Key *key, char *def)
 				(double) number / (double) domain->scale->units->factor;
 			return true;
 		case KEY_MODE:
-			if (word_is(&p->token, "normal"))
+			if (pooldiag_scanner_word_is(&s->token, "normal"))
 				FIELD(PoolDiagBreakerMode, def, key->offset) = POOLDIAG_BREAKER_MODE_NORMAL;
-			else if (word_is(&p->token, "metrics_only"))
+			else if (pooldiag_scanner_word_is(&s->token, "metrics_only"))
 				FIELD(PoolDiagBreakerMode, def, key->offset) = POOLDIAG_BREAKER_MODE_METRICS_ONLY;
 			else
-				return expected(p, "normal or metrics_only");
+				return pooldiag_scanner_expected(s, "normal or metrics_only");
 			return true;
 	}
 	return false;
@@ -488,42 +281,45 @@ read_value(Parser *p, const Key *key, char *def)
 
 /* Fails if no declared pool can have that name, which the current token holds. */
 static bool
-check_pool_name(Parser *p, const char *name)
+check_pool_name(PoolDiagScanner *s, const char *name)
 {
 	const char *at = strchr(name, '@');
 
 	if (*name == '\0')
-		return expected(p, "a name that is not empty");
+		return pooldiag_scanner_expected(s, "a name that is not empty");
 	if (strcmp(name, "(other)") == 0)
-		return expected(p, "a name that is not reserved");
+		return pooldiag_scanner_expected(s, "a name that is not reserved");
 	if (at != NULL && strchr(at, '/') != NULL)
-		return expected(p, "a name unlike a discovered pool's, which has a / behind an @");
+		return pooldiag_scanner_expected(
+			s, "a name unlike a discovered pool's, which has a / behind an @");
 	return true;
 }
 
 static bool
-read_pool_name(Parser *p, char *def)
+read_pool_name(PoolDiagScanner *s, char *def)
 {
-	return read_text(p, "a name", def, POOLDIAG_NAME_LEN) && check_pool_name(p, def);
+	return pooldiag_scanner_read_text(s, "a name", def, POOLDIAG_NAME_LEN) &&
+		   check_pool_name(s, def);
 }
 
 static bool
-read_breaker_name(Parser *p, char *def)
+read_breaker_name(PoolDiagScanner *s, char *def)
 {
-	const Key *breaker = find_breaker(&p->token);
+	const Key *breaker = find_breaker(&s->token);
 
 	if (breaker == NULL)
-		return expected_one_of(p, "the name of a breaker", breakers, LENGTH(breakers));
-	if (!read_text(p, "a name", def, POOL_PREFIX_LEN + POOLDIAG_NAME_LEN))
+		return expected_one_of(s, "the name of a breaker", breakers, LENGTH(breakers));
+	if (!pooldiag_scanner_read_text(s, "a name", def, POOL_PREFIX_LEN + POOLDIAG_NAME_LEN))
 		return false;
 	if (strcmp(def, "pool:") == 0)
-		return expected(p, "a pool's name in it, as in pool:web or \"pool:my app\"");
-	return breaker->domain != &pool_share || check_pool_name(p, def + POOL_PREFIX_LEN);
+		return pooldiag_scanner_expected(s,
+										 "a pool's name in it, as in pool:web or \"pool:my app\"");
+	return breaker->domain != &pool_share || check_pool_name(s, def + POOL_PREFIX_LEN);
 }
 
 /* Bounds the capacity that a pool states; what it leaves open, other settings bound. */
 static bool
-check_capacity(Parser *p, const void *def)
+check_capacity(PoolDiagScanner *s, const void *def)
 {
 	const PoolDiagPoolDef *pool = def;
 	int64_t size = pool->size > 0 ? pool->size : 0;
@@ -531,7 +327,8 @@ check_capacity(Parser *p, const void *def)
 	int64_t instances = pool->instances > 0 ? pool->instances : 1;
 
 	if (instances * (size + overflow) > INT_MAX)
-		return expected(p, "instances * (size + max_overflow) of at most %d", INT_MAX);
+		return pooldiag_scanner_expected(s, "instances * (size + max_overflow) of at most %d",
+										 INT_MAX);
 	return true;
 }
 
@@ -560,24 +357,25 @@ static const Grammar breaker_grammar = {
 static bool
 parse_assignment(Parser *p, char *def, unsigned *seen)
 {
+	PoolDiagScanner *s = &p->scanner;
 	const Grammar *grammar = p->grammar;
-	const Key *key = find_key(grammar->keys, grammar->nkeys, &p->token);
+	const Key *key = find_key(grammar->keys, grammar->nkeys, &s->token);
 	unsigned bit;
 
 	if (key == NULL)
-		return expected_one_of(p, "a key", grammar->keys, grammar->nkeys);
+		return expected_one_of(s, "a key", grammar->keys, grammar->nkeys);
 	bit = 1U << (key - grammar->keys);
 	if (*seen & bit)
-		return expected(p, "a key that this definition has not stated yet");
+		return pooldiag_scanner_expected(s, "a key that this definition has not stated yet");
 	*seen |= bit;
-	advance(p);
-	if (!take(p, '='))
-		return expected(p, "\"=\" and a value");
-	if (p->token.kind != TOKEN_WORD)
-		return expected(p, "a value");
-	if (!read_value(p, key, def) || (grammar->check != NULL && !grammar->check(p, def)))
+	pooldiag_scanner_advance(s);
+	if (!pooldiag_scanner_take(s, '='))
+		return pooldiag_scanner_expected(s, "\"=\" and a value");
+	if (s->token.kind != POOLDIAG_TOKEN_WORD)
+		return pooldiag_scanner_expected(s, "a value");
+	if (!read_value(p, key, def) || (grammar->check != NULL && !grammar->check(s, def)))
 		return false;
-	advance(p);
+	pooldiag_scanner_advance(s);
 	return true;
 }
 
@@ -585,58 +383,60 @@ parse_assignment(Parser *p, char *def, unsigned *seen)
 static bool
 parse_definition(Parser *p, char *defs, int n, int max_defs)
 {
+	PoolDiagScanner *s = &p->scanner;
 	const Grammar *grammar = p->grammar;
 	char *def = defs + (size_t) n * grammar->size;
 	unsigned seen = 0;
 
-	p->name = p->token;
-	if (p->token.kind != TOKEN_WORD)
-		return expected(p, "a name");
+	p->name = s->token;
+	if (s->token.kind != POOLDIAG_TOKEN_WORD)
+		return pooldiag_scanner_expected(s, "a name");
 	if (n >= max_defs)
-		return expected(p, "at most %d definitions", max_defs);
+		return pooldiag_scanner_expected(s, "at most %d definitions", max_defs);
 	memcpy(def, grammar->unstated, grammar->size);
-	FIELD(int, def, grammar->start) = (int) (p->token.at - p->text);
-	if (!grammar->read_name(p, def))
+	FIELD(int, def, grammar->start) = (int) (s->token.at - s->text);
+	if (!grammar->read_name(s, def))
 		return false;
 	for (const char *other = defs; other < def; other += grammar->size)
 		if (strcmp(other, def) == 0)
-			return expected(p, "a name that no definition before it has");
-	advance(p);
-	if (!take(p, '('))
-		return expected(p, "\"(\" behind a name");
-	p->open = true;
-	if (p->token.kind != ')')
+			return pooldiag_scanner_expected(s, "a name that no definition before it has");
+	pooldiag_scanner_advance(s);
+	if (!pooldiag_scanner_take(s, '('))
+		return pooldiag_scanner_expected(s, "\"(\" behind a name");
+	s->open = &p->name;
+	if (s->token.kind != ')')
 		do
 		{
 			if (!parse_assignment(p, def, &seen))
 				return false;
-		} while (take(p, ','));
-	if (p->token.kind != ')')
-		return expected(p, "\",\" or \")\"");
-	p->open = false;
-	FIELD(int, def, grammar->end) = (int) (p->next - p->text);
-	advance(p);
+		} while (pooldiag_scanner_take(s, ','));
+	if (s->token.kind != ')')
+		return pooldiag_scanner_expected(s, "\",\" or \")\"");
+	s->open = NULL;
+	FIELD(int, def, grammar->end) = (int) (s->next - s->text);
+	pooldiag_scanner_advance(s);
 	return true;
 }
 
 static int
 parse(const Grammar *grammar, const char *text, void *defs, int max_defs, PoolDiagParseError *error)
 {
-	Parser p = {.grammar = grammar, .text = text, .next = text, .error = error};
+	Parser p = {.grammar = grammar};
+	PoolDiagScanner *s = &p.scanner;
 	int n = 0;
 
-	advance(&p);
-	if (p.token.kind == TOKEN_END)
+	pooldiag_scanner_start(s, text, error);
+	if (s->token.kind == POOLDIAG_TOKEN_END)
 		return 0;
 	do
 	{
 		if (!parse_definition(&p, defs, n, max_defs))
 			return -1;
 		n++;
-	} while (take(&p, ','));
-	if (p.token.kind == TOKEN_END)
+	} while (pooldiag_scanner_take(s, ','));
+	if (s->token.kind == POOLDIAG_TOKEN_END)
 		return n;
-	expected(&p, "\",\" or the end of the text");
+	pooldiag_scanner_expected(s, "\",\" or the end of the text");
 	return -1;
 }
 
@@ -671,31 +471,16 @@ pooldiag_grammar_count_upper(const char *text)
 	return count;
 }
 
-/* Puts a name or pattern as the parser reads it back, in quotes where it needs them. */
-static void
-put_word(Writer *w, const char *word)
-{
-	const char *c = word;
-	const char *quote;
-
-	while (*c != '\0' && is_bare(*c))
-		c++;
-	quote = c == word || *c != '\0' ? "\"" : "";
-	put(w, "%s", quote);
-	for (c = word; *c != '\0'; c++)
-		put(w, "%s%c", *c == '"' ? "\"" : "", *c);
-	put(w, "%s", quote);
-}
-
 /* Puts a time in the largest unit that says it exactly. */
 static void
-put_time(Writer *w, int64_t ms)
+put_time(PoolDiagWriter *w, int64_t ms)
 {
 	int unit = times.nunits - 1;
 
 	while (ms % times.units[unit].factor != 0)
 		unit--;
-	put(w, "%" PRId64 "%s", ms / times.units[unit].factor, times.units[unit].suffix);
+	pooldiag_scanner_put(w, "%" PRId64 "%s", ms / times.units[unit].factor,
+						 times.units[unit].suffix);
 }
 
 /*
@@ -708,10 +493,10 @@ pooldiag_grammar_format_pool(const PoolDiagPoolDef *def, char *out, int size)
 {
 	const char *fields = (const char *) def;
 	const char *separator = "";
-	Writer w = {out, size, 0};
+	PoolDiagWriter w = {out, size, 0};
 
-	put_word(&w, def->name);
-	put(&w, "(");
+	pooldiag_scanner_put_word(&w, def->name);
+	pooldiag_scanner_put(&w, "(");
 	for (const Key *key = pool_keys; key < pool_keys + LENGTH(pool_keys); key++)
 	{
 		int64_t number; /* of a pattern: 0 if it is stated */
@@ -724,15 +509,15 @@ pooldiag_grammar_format_pool(const PoolDiagPoolDef *def, char *out, int size)
 			number = FIELD(int, fields, key->offset);
 		if (number < 0)
 			continue;
-		put(&w, "%s%s=", separator, key->name);
+		pooldiag_scanner_put(&w, "%s%s=", separator, key->name);
 		if (key->kind == KEY_PATTERN)
-			put_word(&w, fields + key->offset);
+			pooldiag_scanner_put_word(&w, fields + key->offset);
 		else if (key->kind == KEY_TIME)
 			put_time(&w, number);
 		else
-			put(&w, "%" PRId64, number);
+			pooldiag_scanner_put(&w, "%" PRId64, number);
 		separator = ", ";
 	}
-	put(&w, ")");
+	pooldiag_scanner_put(&w, ")");
 	return w.len;
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "scanner.h"
+
 /* Longest name or pattern, with its terminator: the server's NAMEDATALEN. */
 #define POOLDIAG_NAME_LEN 64
 
@@ -64,14 +66,6 @@ typedef struct PoolDiagBreakerDef
 	int start;
 	int end;
 } PoolDiagBreakerDef;
-
-/* Why a text does not parse. */
-typedef struct PoolDiagParseError
-{
-	int position; /* the offending character's, from 1 (UTF-8 continuation bytes not counted) */
-	char
-		message[256]; /* such as "expected ..., found ...", for errdetail after "At position N: " */
-} PoolDiagParseError;
 
 extern int pooldiag_grammar_parse_pools(const char *text, PoolDiagPoolDef *defs, int max_defs,
 										PoolDiagParseError *error);

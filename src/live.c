@@ -10,7 +10,6 @@
 
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
-#include "mb/pg_wchar.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 

@@ -38,11 +38,15 @@ pooldiag_locks_blockers(int pid, int **blockers, int *count)
 {
 	ArrayType *array =
 		DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid)));
-	int n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	int *pids = palloc(sizeof(int) * Max(n, 1));
+	Datum *elements;
+	int n;
+	int *pids;
 	int unique = 0;
 
-	memcpy(pids, ARR_DATA_PTR(array), sizeof(int) * n);
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT, &elements, NULL, &n);
+	pids = palloc(sizeof(int) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		pids[i] = DatumGetInt32(elements[i]);
 	qsort(pids, n, sizeof(int), compare_pids);
 	for (int i = 0; i < n; i++)
 		if (unique == 0 || pids[unique - 1] != pids[i])

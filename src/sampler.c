@@ -139,13 +139,14 @@ take_sample(void)
 	pooldiag_advisor_watch(sample, now);
 }
 
-static double
-cpu_microseconds(void)
+/* What this process has spent since its start, user and system, in nanoseconds. */
+static int64
+cpu_time(void)
 {
 	struct timespec spent;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-	return spent.tv_sec * 1e6 + spent.tv_nsec / 1e3;
+	return spent.tv_sec * INT64CONST(1000000000) + spent.tv_nsec;
 }
 
 static double
@@ -157,26 +158,28 @@ monotonic_ms(void)
 	return INSTR_TIME_GET_MILLISEC(now);
 }
 
-/* One tick: a sample, published with what the ticks before it cost, and whoever waits for it is
- * told. */
+/* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. */
 static void
 tick(void)
 {
 	uint64 requested = pg_atomic_read_u64(&pooldiag_control->ticks_requested);
-	double before = cpu_microseconds();
-	double after;
-	double spent;
+	int64 before = cpu_time();
+	int64 after;
+	double spent_us;
 
+	/* What a session did before it asked is in the sample, and that is there when it is told. */
+	pg_memory_barrier();
 	take_sample();
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
+	pg_memory_barrier();
 
-	after = cpu_microseconds();
-	spent = after - before;
-	sample->self.tick_last_us = spent;
-	sample->self.tick_max_us = Max(sample->self.tick_max_us, spent);
-	sample->self.tick_total_us += spent;
-	sample->self.cpu_seconds = after / 1e6;
+	after = cpu_time();
+	spent_us = (after - before) / 1e3;
+	sample->self.tick_last_us = spent_us;
+	sample->self.tick_max_us = Max(sample->self.tick_max_us, spent_us);
+	sample->self.tick_total_us += spent_us;
+	sample->self.cpu_seconds = after / 1e9;
 
 	if (requested > pg_atomic_read_u64(&pooldiag_control->ticks_served))
 	{

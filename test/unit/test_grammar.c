@@ -1,5 +1,5 @@
 /*
- * link: grammar.c glob.c
+ * link: grammar.c scanner.c glob.c
  *
  * The grammar of pooldiag.pools and pooldiag.breakers: what it takes, each error with its position,
  * the canonical form, and globs.
