@@ -17,6 +17,7 @@
 #include "advisor.h"
 #include "json.h"
 #include "locks.h"
+#include "text.h"
 #include "timeouts.h"
 
 /* Of the usable slots, in percent: from where slots_nearly_full warns, and from where it is
@@ -422,8 +423,10 @@ advise_on_timeout(PoolDiagLive *live, List **advice, const char *setting, int se
 		if (named++ >= MAX_NAMED)
 			break;
 		pooldiag_json_string(&json, NULL, role);
-		appendStringInfo(&remedy, "%sALTER ROLE %s SET %s = '%s';", named == 1 ? "" : "\n",
-						 quote_identifier(role), setting, value);
+		/* What this database's encoding can't say may be the name of another role in it. */
+		if (strcmp(pooldiag_text_clean(role), role) == 0)
+			appendStringInfo(&remedy, "%sALTER ROLE %s SET %s = '%s';", remedy.len == 0 ? "" : "\n",
+							 quote_identifier(role), setting, value);
 	}
 	pooldiag_json_end(&json, ']');
 	pooldiag_json_int(&json, "roles_not_listed",
@@ -435,7 +438,7 @@ advise_on_timeout(PoolDiagLive *live, List **advice, const char *setting, int se
 							 "of the application reaches. What a session sets for itself is not "
 							 "seen from here.",
 							 what_hangs);
-	added->remedy = remedy.data;
+	added->remedy = remedy.len == 0 ? NULL : remedy.data;
 }
 
 static void

@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(pooldiag_report);
 
 #define WIDTH 80
 #define BAR_WIDTH 46
-#define NAME_WIDTH 32
+#define NAME_WIDTH 29
 #define MAX_POOLS 10
 #define MAX_ADVICE 6
 
