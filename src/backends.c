@@ -13,8 +13,8 @@
  *scan may both be seen, or neither.
  * - pid, xid, xmin and the wait event come from PGPROC, each a plain aligned read, beside the
  *entry.
- * - Before 18 a session has no entry until it has authenticated, and none any more in the last
- *microseconds of its exit; as it holds a slot, both count as starting.
+ * - Before 18 a session has no entry until it has authenticated, and on all versions none any more
+ *in the last microseconds of its exit; as it holds a slot, both count as starting.
  *
  * The array is static in core. A session finds its base from its own entry, MyBEEntry; a worker
  *that is attached to shared memory only has none, and asks the shared-memory index, which takes
@@ -59,7 +59,7 @@ status_entry(int index)
 }
 
 /*
- * The process that holds a PGPROC, or 0. PGPROC's own pid outlives its process until 17: a backend
+ * The process that holds a PGPROC, or 0. PGPROC's own pid outlives its process before 17: a backend
  * that ends leaves it behind, but it always disowns its latch.
  */
 static int
@@ -104,6 +104,9 @@ copy_entry(volatile PgBackendStatus *shared, int what, PoolDiagBackend *backend)
 	backend->query_start = entry->st_activity_start_timestamp;
 	backend->xact_start = entry->st_xact_start_timestamp;
 	backend->backend_start = entry->st_proc_start_timestamp;
+	/* The server tells no instant of the state in which a session begins. */
+	if (backend->state == POOLDIAG_STARTING && backend->state_change == 0)
+		backend->state_change = backend->backend_start;
 	backend->query_id = entry->st_query_id;
 	if (what & POOLDIAG_READ_CLIENT)
 	{
@@ -237,7 +240,12 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 	return result;
 }
 
-/* The PGPROC numbers of one kind of slot, [*first, *first + *count), as InitProcGlobal has them. */
+/*
+ * The PGPROC numbers of one kind of slot, [*first, *first + *count), as InitProcGlobal has them:
+ * regular ones, those of autovacuum and the like, background workers, walsenders. How many the
+ * second kind has differs between versions, minor ones of 17 included; it is what the others leave
+ * of MaxBackends.
+ */
 void
 pooldiag_backends_range(PoolDiagSlotRange range, int *first, int *count)
 {
@@ -248,11 +256,11 @@ pooldiag_backends_range(PoolDiagSlotRange range, int *first, int *count)
 			*count = MaxConnections;
 			break;
 		case POOLDIAG_SLOTS_WORKERS:
-			*first = MaxConnections + POOLDIAG_AUTOVACUUM_PROCS;
+			*first = MaxBackends - max_wal_senders - max_worker_processes;
 			*count = max_worker_processes;
 			break;
 		case POOLDIAG_SLOTS_WALSENDERS:
-			*first = MaxConnections + POOLDIAG_AUTOVACUUM_PROCS + max_worker_processes;
+			*first = MaxBackends - max_wal_senders;
 			*count = max_wal_senders;
 			break;
 	}

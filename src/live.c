@@ -11,6 +11,7 @@
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"

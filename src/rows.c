@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/inet.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "rows.h"
 #include "text.h"

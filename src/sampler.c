@@ -17,7 +17,6 @@
 #include <time.h>
 
 #include "pgstat.h"
-#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -139,23 +138,30 @@ take_sample(void)
 	pooldiag_advisor_watch(sample, now);
 }
 
+static int64
+nanoseconds(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return time.tv_sec * INT64CONST(1000000000) + time.tv_nsec;
+}
+
 /* What this process has spent since its start, user and system, in nanoseconds. */
 static int64
 cpu_time(void)
 {
-	struct timespec spent;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-	return spent.tv_sec * INT64CONST(1000000000) + spent.tv_nsec;
+	return nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+/*
+ * Not instr_time: from 19 on its clock can be another one after a reload (timing_clock_source), and
+ * a deadline of the one means nothing to the other.
+ */
 static double
 monotonic_ms(void)
 {
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return INSTR_TIME_GET_MILLISEC(now);
+	return nanoseconds(CLOCK_MONOTONIC) / 1e6;
 }
 
 /* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. */
@@ -214,7 +220,7 @@ start_sampling(void)
 	sample->self.private_bytes = size + slots_size;
 	configure();
 
-	pooldiag_control->sampler_procno = POOLDIAG_MY_PROC_NUMBER;
+	pooldiag_control->sampler_procno = MyProcNumber;
 	pg_write_barrier();
 	pooldiag_control->sampler_pid = MyProcPid;
 	before_shmem_exit(forget_sampler, (Datum) 0);
@@ -225,6 +231,7 @@ start_sampling(void)
 void
 pooldiag_sampler_main(Datum main_arg)
 {
+	uint32 wait_event;
 	double next;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -232,6 +239,7 @@ pooldiag_sampler_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	MemoryContextSwitchTo(TopMemoryContext);
 	start_sampling();
+	wait_event = WaitEventExtensionNew("PoolDiagSamplerMain");
 
 	next = monotonic_ms();
 	while (!ShutdownRequestPending)
@@ -261,7 +269,7 @@ pooldiag_sampler_main(Datum main_arg)
 			tick();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Max(0, ceil(next - monotonic_ms())), PG_WAIT_EXTENSION);
+						 (long) Max(0, ceil(next - monotonic_ms())), wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -294,7 +302,11 @@ pooldiag_sampler_wait_for_tick(long timeout_ms)
 {
 	uint64 number = pg_atomic_add_fetch_u64(&pooldiag_control->ticks_requested, 1);
 	double deadline = monotonic_ms() + timeout_ms;
+	static uint32 wait_event = 0;
 	bool served = false;
+
+	if (wait_event == 0)
+		wait_event = WaitEventExtensionNew("PoolDiagSampleNow");
 
 	if (pooldiag_control->sampler_pid != 0)
 		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
@@ -307,8 +319,7 @@ pooldiag_sampler_wait_for_tick(long timeout_ms)
 		served = pg_atomic_read_u64(&pooldiag_control->ticks_served) >= number;
 		if (served || left <= 0)
 			break;
-		ConditionVariableTimedSleep(&pooldiag_control->tick_served, (long) ceil(left),
-									PG_WAIT_EXTENSION);
+		ConditionVariableTimedSleep(&pooldiag_control->tick_served, (long) ceil(left), wait_event);
 	}
 	ConditionVariableCancelSleep();
 	return served;

@@ -28,9 +28,9 @@ publish_identity(Port *port, int status)
 		prev_client_authentication_hook(port, status);
 
 	if (status == STATUS_OK && pooldiag_control != NULL && MyProc != NULL && !am_walsender &&
-		POOLDIAG_MY_PROC_NUMBER < MaxConnections)
+		MyProcNumber < MaxConnections)
 	{
-		volatile PoolDiagIdentity *identity = pooldiag_shared_identity(POOLDIAG_MY_PROC_NUMBER);
+		volatile PoolDiagIdentity *identity = pooldiag_shared_identity(MyProcNumber);
 
 		identity->pid = 0;
 		pg_write_barrier();
