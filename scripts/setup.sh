@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh PROFILE: makes sure that the programs and libraries for build, test, demo or ci are there.
+# setup.sh PROFILE: makes sure that the programs and libraries for build, test, demo, ci or matrix are there.
 #
 # On Debian 12 it says what is missing and installs it with apt-get; elsewhere, or with PG_CONFIG
 # naming a PostgreSQL of your own, it says what is missing and stops. Silent when nothing is.
@@ -9,8 +9,8 @@
 
 profile=${1:-build}
 case $profile in
-	build | test | demo | ci) ;;
-	*) die "usage: setup.sh build|test|demo|ci" ;;
+	build | test | demo | ci | matrix) ;;
+	*) die "usage: setup.sh build|test|demo|ci|matrix" ;;
 esac
 
 # profiles | Debian package | how to see elsewhere that it is there | what for
@@ -30,6 +30,7 @@ test demo ci       | python3-psycopg2              | have_python psycopg2 | an a
 test demo ci       | python3-sqlalchemy            | have_python sqlalchemy | an application with a connection pool
 ci                 | clang-format                  | have clang-format    | the format check
 ci                 | cppcheck                      | have cppcheck        | static analysis
+matrix             | mmdebstrap                    | have mmdebstrap      | root folders with other versions of PostgreSQL
 "
 
 # How to see that something is there, without a package manager.
@@ -162,6 +163,6 @@ else
 	fi
 fi
 
-if [[ $profile != build && $EUID -eq 0 ]] && ! id -u postgres >/dev/null 2>&1; then
+if [[ " test demo ci " == *" $profile "* && $EUID -eq 0 ]] && ! id -u postgres >/dev/null 2>&1; then
 	die "PostgreSQL does not run as root, and there is no user postgres: start again as an ordinary user"
 fi

@@ -104,6 +104,16 @@ chosen() {
 	fi
 }
 
+# shellcheck disable=SC2034 # by its name
+# The array $1 becomes the lines of $2. Where nothing is mounted, there is no /dev/fd for "< <(...)".
+lines_into() {
+	local -n lines=$1
+	lines=()
+	if [[ -n $2 ]]; then
+		mapfile -t lines <<<"$2"
+	fi
+}
+
 words() { tr -s ' \t' '\n' <<<"$1"; }
 stems() {
 	local file
@@ -242,10 +252,10 @@ export PG_CONFIG
 unit=() regress=() isolation=() tap=()
 for kind in $only; do
 	case $kind in
-		unit) mapfile -t unit < <(stems "$root"/test/unit/test_*.c | grep -vxF 'test_*' | chosen) ;;
-		regress) mapfile -t regress < <(words "$(make_here print-REGRESS)" | chosen) ;;
-		isolation) mapfile -t isolation < <(words "$(make_here print-ISOLATION)" | chosen) ;;
-		tap) mapfile -t tap < <(stems "$root"/test/t/*.pl | grep -vxF '*' | chosen) ;;
+		unit) lines_into unit "$(stems "$root"/test/unit/test_*.c | grep -vxF 'test_*' | chosen)" ;;
+		regress) lines_into regress "$(words "$(make_here print-REGRESS)" | chosen)" ;;
+		isolation) lines_into isolation "$(words "$(make_here print-ISOLATION)" | chosen)" ;;
+		tap) lines_into tap "$(stems "$root"/test/t/*.pl | grep -vxF '*' | chosen)" ;;
 	esac
 done
 for name in "${wanted[@]}"; do
