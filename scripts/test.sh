@@ -240,7 +240,9 @@ run_tap() {
 		else
 			result 1 "tap/$name" "$remark"
 			show "output" "$log" tail -n 60
+			# The first up to PostgreSQL 15, the second from 16 on.
 			show "log" "$run/work/tap/tmp_check/log/regress_log_$name" tail -n 40
+			show "log" "$run/work/tap/log/regress_log_$name" tail -n 40
 		fi
 	done
 }

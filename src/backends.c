@@ -325,6 +325,16 @@ pooldiag_backends_oldest_xmin(Oid databaseid)
 	return oldest;
 }
 
+/*
+ * Does the server know whose connection this is? An entry that is published before authentication,
+ * as from 18 on, has neither user nor names yet.
+ */
+bool
+pooldiag_backends_is_known(const PoolDiagBackend *backend)
+{
+	return backend->entry >= 0 && OidIsValid(backend->userid);
+}
+
 /* Does this connection wait for a heavyweight lock? */
 bool
 pooldiag_backends_waits_for_lock(const PoolDiagBackend *backend)

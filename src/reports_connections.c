@@ -96,7 +96,8 @@ pooldiag_connections(PG_FUNCTION_ARGS)
 		pooldiag_row_text(&row, pooldiag_live_pool_name(live, connection->pool));
 		pooldiag_row_text(&row, pooldiag_live_database(backend->databaseid));
 		pooldiag_row_text(&row, pooldiag_live_user(backend->userid));
-		pooldiag_row_text(&row, backend->entry < 0 ? NULL : backend->application_name);
+		pooldiag_row_text(&row,
+						  pooldiag_backends_is_known(backend) ? backend->application_name : NULL);
 		if (connection->visible)
 		{
 			pooldiag_row_address(&row, &backend->client);
@@ -129,7 +130,7 @@ typedef struct ClientGroupKey
 	char application_name[NAMEDATALEN];
 	char client[64]; /* numeric address; empty: none, or masked */
 	bool visible;
-	bool started;
+	bool known;
 } ClientGroupKey;
 
 typedef struct ClientGroup
@@ -175,7 +176,7 @@ group_connections(const PoolDiagLive *live)
 		strlcpy(key.application_name, backend->application_name, NAMEDATALEN);
 		strlcpy(key.client, client == NULL ? "" : client, sizeof(key.client));
 		key.visible = connection->visible;
-		key.started = backend->entry >= 0;
+		key.known = pooldiag_backends_is_known(backend);
 		group = hash_search(groups, &key, HASH_ENTER, &found);
 		if (!found)
 			memset((char *) group + sizeof(ClientGroupKey), 0,
@@ -209,7 +210,7 @@ pooldiag_connection_groups(PG_FUNCTION_ARGS)
 
 		pooldiag_row_text(&row, pooldiag_live_database(group->key.databaseid));
 		pooldiag_row_text(&row, pooldiag_live_user(group->key.userid));
-		pooldiag_row_text(&row, group->key.started ? group->key.application_name : NULL);
+		pooldiag_row_text(&row, group->key.known ? group->key.application_name : NULL);
 		if (group->key.client[0] != '\0')
 			pooldiag_row_datum(&row,
 							   DirectFunctionCall1(inet_in, CStringGetDatum(group->key.client)));
