@@ -57,17 +57,6 @@ SELECT d -> 'status' AS status, d -> 'recommendations' = jsonb_build_array(title
 FROM pooldiag.health_detailed() d, pooldiag.recommendations;
 SELECT p AS pool FROM jsonb_array_elements(pooldiag.health_detailed() -> 'pools') p;
 
--- Of a size of nothing there is no percentage.
-SELECT pooldiag.drop_pool('everybody'), pooldiag.set_pool('everybody');
-ALTER SYSTEM SET pooldiag.pool_size = 0;
-ALTER SYSTEM SET pooldiag.max_overflow = 0;
-SELECT pg_reload_conf();
-SELECT eventually('(SELECT capacity = 0 FROM pooldiag.pools WHERE declared)');
-SELECT pool, size, max_overflow, capacity, overflow, utilization_percent, saturation_percent
-FROM pooldiag.pools WHERE declared;
-SELECT p AS pool FROM jsonb_array_elements(pooldiag.health_detailed() -> 'pools') p;
-ALTER SYSTEM RESET pooldiag.pool_size;
-ALTER SYSTEM RESET pooldiag.max_overflow;
 ALTER SYSTEM RESET pooldiag.pools;
 SELECT pg_reload_conf();
 SELECT eventually('(SELECT count(*) = 0 FROM pooldiag.pools WHERE declared)');

@@ -61,3 +61,7 @@ ALTER SYSTEM RESET pooldiag.track_query_text;
 SELECT pg_reload_conf();
 \c -
 SELECT query FROM pooldiag.connections WHERE pid = pg_backend_pid();
+
+-- A size of 0 is none.
+ALTER SYSTEM SET pooldiag.pool_size = 0;
+SHOW pooldiag.pool_size;
