@@ -418,15 +418,20 @@ advise_on_timeout(PoolDiagLive *live, List **advice, const char *setting, int se
 	pooldiag_json_begin(&json, "roles", '[');
 	foreach (cell, untimed.roles)
 	{
-		const char *role = lfirst(cell);
+		const PoolDiagUntimedRole *role = lfirst(cell);
 
 		if (named++ >= MAX_NAMED)
 			break;
-		pooldiag_json_string(&json, NULL, role);
-		/* What this database's encoding can't say may be the name of another role in it. */
-		if (strcmp(pooldiag_text_clean(role), role) == 0)
-			appendStringInfo(&remedy, "%sALTER ROLE %s SET %s = '%s';", remedy.len == 0 ? "" : "\n",
-							 quote_identifier(role), setting, value);
+		pooldiag_json_string(&json, NULL, role->role);
+		/* What this database's encoding can't say may be the name of another in it. */
+		if (!pooldiag_text_is_clean(role->role) ||
+			(role->database != NULL && !pooldiag_text_is_clean(role->database)))
+			continue;
+		appendStringInfo(&remedy, "%sALTER ROLE %s ", remedy.len == 0 ? "" : "\n",
+						 quote_identifier(role->role));
+		if (role->database != NULL)
+			appendStringInfo(&remedy, "IN DATABASE %s ", quote_identifier(role->database));
+		appendStringInfo(&remedy, "SET %s = '%s';", setting, value);
 	}
 	pooldiag_json_end(&json, ']');
 	pooldiag_json_int(&json, "roles_not_listed",

@@ -24,11 +24,16 @@ PG_FUNCTION_INFO_V1(pooldiag_health_detailed);
 /* A sampler that has been silent for that many intervals is held to be gone. */
 #define SILENT_INTERVALS 10
 
+/* Has the server a sampler that does not sample? One that never did is measured from the server's
+ * start. */
 static bool
 sampler_is_silent(const PoolDiagLive *live)
 {
-	return live->sampled && live->now - live->sampled_at >
-								(int64) live->sample->interval_ms * 1000 * SILENT_INTERVALS;
+	TimestampTz since = live->sampled ? live->sampled_at : PgStartTime;
+	int interval_ms = live->sampled ? live->sample->interval_ms : pooldiag_sample_interval;
+
+	return pooldiag_control != NULL &&
+		   live->now - since > (int64) interval_ms * 1000 * SILENT_INTERVALS;
 }
 
 /* unhealthy: no slot left or no sampler; degraded: a recommendation of warning or above; else
@@ -160,9 +165,10 @@ write_self(StringInfo json, const PoolDiagLive *live)
 
 	pooldiag_json_begin(json, "self", '{');
 	pooldiag_json_bool(json, "preloaded", pooldiag_control != NULL);
+	if (pooldiag_control != NULL)
+		pooldiag_json_bool(json, "sampler_silent", sampler_is_silent(live));
 	if (live->sampled)
 	{
-		pooldiag_json_bool(json, "sampler_silent", sampler_is_silent(live));
 		pooldiag_json_number(json, "last_sample_age_seconds",
 							 Max(0, live->now - live->sampled_at) / 1e6, 3);
 		pooldiag_json_int(json, "ticks", self->ticks);

@@ -107,7 +107,8 @@ take_row(PoolDiagPools *pools, bool declared)
 		if (best < 0 && declared)
 			for (int i = 0; i < pools->capacity; i++)
 				if (pools->rows[i].used && !pools->rows[i].declared &&
-					(best < 0 || pools->rows[i].before < pools->rows[best].before))
+					(best < 0 ||
+					 pools->rows[i].tally.connections < pools->rows[best].tally.connections))
 					best = i;
 		if (best < 0)
 			return POOLDIAG_NO_POOL;

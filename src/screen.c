@@ -126,7 +126,8 @@ put_slots(ReturnSetInfo *result, const PoolDiagLive *live)
 {
 	const PoolDiagTally *server = &live->sample->server;
 	int usable = pooldiag_backends_usable();
-	bool utf8 = GetDatabaseEncoding() == PG_UTF8;
+	/* What the client can't show would be an error. */
+	bool utf8 = GetDatabaseEncoding() == PG_UTF8 && pg_get_client_encoding() == PG_UTF8;
 	int checked_out = bar_columns(pooldiag_tally_checked_out(server), usable);
 	int other = bar_columns(server->connections - pooldiag_tally_checked_out(server), usable);
 	StringInfoData line;

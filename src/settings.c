@@ -103,6 +103,16 @@ assign_pools(const char *newval, void *extra)
 }
 
 static bool
+check_pool_size(int *newval, void **extra, GucSource source)
+{
+	if (*newval != 0)
+		return true;
+	GUC_check_errdetail("A pool has a size of at least 1.");
+	GUC_check_errhint("-1 takes the size from pooldiag.environment.");
+	return false;
+}
+
+static bool
 check_breakers(char **newval, void **extra, GucSource source)
 {
 	/* Breakers other than the seven are one for each declared pool. */
@@ -161,9 +171,9 @@ define_pool_settings(GucContext at_start)
 		"pooldiag.environment", "Sets the size and overflow of pools that state none.",
 		"development: 5 + 10, staging: 20 + 30, production: 50 + 100.", &environment,
 		POOLDIAG_ENV_STAGING, environments, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	define_int("pooldiag.pool_size", "Sets the size of pools that state none.",
-			   "-1 takes it from pooldiag.environment.", &pool_size, -1, -1, POOLDIAG_MAX_COUNT,
-			   PGC_SIGHUP, 0);
+	DefineCustomIntVariable("pooldiag.pool_size", "Sets the size of pools that state none.",
+							"-1 takes it from pooldiag.environment.", &pool_size, -1, -1,
+							POOLDIAG_MAX_COUNT, PGC_SIGHUP, 0, check_pool_size, NULL, NULL);
 	define_int("pooldiag.max_overflow", "Sets the overflow of pools that state none.",
 			   "-1 takes it from pooldiag.environment.", &max_overflow, -1, -1, POOLDIAG_MAX_COUNT,
 			   PGC_SIGHUP, 0);

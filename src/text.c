@@ -11,6 +11,13 @@
 
 #include "text.h"
 
+/* Is it of the database's encoding as it is? */
+bool
+pooldiag_text_is_clean(const char *bytes)
+{
+	return pg_verifymbstr(bytes, strlen(bytes), true);
+}
+
 /*
  * The text, with each byte that is not of the database's encoding replaced by a question mark.
  * Names of users and databases, and the statements of sessions in other databases, may be in

@@ -5,6 +5,7 @@
 #ifndef POOLDIAG_TEXT_H
 #define POOLDIAG_TEXT_H
 
+extern bool pooldiag_text_is_clean(const char *bytes);
 extern char *pooldiag_text_clean(const char *bytes);
 extern char *pooldiag_text_printable(const char *text);
 extern int pooldiag_text_width(const char *text);

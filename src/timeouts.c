@@ -88,13 +88,17 @@ read_overrides(const char *setting)
 	return overrides;
 }
 
-/* What a new session of that role in that database has: the most specific wins, as in
- * process_settings. */
+/* How specific an override is; the highest wins, as in process_settings. */
+#define RANK_SERVER (-1)
+#define RANK_ROLE_IN_DATABASE 3
+
+/* What a new session of that role in that database has, in milliseconds, and how specific that is.
+ */
 static int
-effective_ms(List *overrides, Oid database, Oid role, int server_ms)
+effective_ms(List *overrides, Oid database, Oid role, int server_ms, int *rank_found)
 {
 	int ms = server_ms;
-	int best = -1;
+	int best = RANK_SERVER;
 	ListCell *cell;
 
 	foreach (cell, overrides)
@@ -109,7 +113,32 @@ effective_ms(List *overrides, Oid database, Oid role, int server_ms)
 			ms = override->ms;
 		}
 	}
+	*rank_found = best;
 	return ms;
+}
+
+static void
+add_role(PoolDiagUntimed *untimed, Oid userid, Oid databaseid)
+{
+	PoolDiagUntimedRole *added;
+	ListCell *cell;
+
+	foreach (cell, untimed->roles)
+	{
+		const PoolDiagUntimedRole *known = lfirst(cell);
+
+		if (known->userid == userid && known->databaseid == databaseid)
+			return;
+	}
+	added = palloc(sizeof(*added));
+	added->userid = userid;
+	added->databaseid = databaseid;
+	added->role = pooldiag_live_user(userid);
+	added->database = pooldiag_live_database(databaseid);
+	/* Dropped meanwhile. */
+	if (added->role == NULL || (OidIsValid(databaseid) && added->database == NULL))
+		return;
+	untimed->roles = lappend(untimed->roles, added);
 }
 
 /*
@@ -125,20 +154,15 @@ pooldiag_timeouts_missing(const PoolDiagLive *live, const char *setting, int ser
 	for (int i = 0; i < live->count; i++)
 	{
 		const PoolDiagBackend *backend = &live->connections[i].backend;
-		const char *role;
-		bool known = false;
-		ListCell *cell;
+		int rank;
 
 		if (!live->connections[i].visible || backend->state == POOLDIAG_STARTING ||
 			backend->pid == MyProcPid ||
-			effective_ms(overrides, backend->databaseid, backend->userid, server_ms) != 0)
+			effective_ms(overrides, backend->databaseid, backend->userid, server_ms, &rank) != 0)
 			continue;
 		untimed.connections++;
-		role = pooldiag_live_user(backend->userid);
-		foreach (cell, untimed.roles)
-			known = known || (role != NULL && strcmp(lfirst(cell), role) == 0);
-		if (role != NULL && !known)
-			untimed.roles = lappend(untimed.roles, pstrdup(role));
+		add_role(&untimed, backend->userid,
+				 rank == RANK_ROLE_IN_DATABASE ? backend->databaseid : InvalidOid);
 	}
 	return untimed;
 }

@@ -9,10 +9,19 @@
 
 #include "live.h"
 
+/* A role without the timeout. */
+typedef struct PoolDiagUntimedRole
+{
+	Oid userid;
+	Oid databaseid; /* where only what the role has in that database counts, else invalid */
+	const char *role;
+	const char *database; /* NULL: any */
+} PoolDiagUntimedRole;
+
 typedef struct PoolDiagUntimed
 {
 	int connections;
-	List *roles; /* their names, each once, in the order of their slots */
+	List *roles; /* of PoolDiagUntimedRole, each once, in the order of their slots */
 } PoolDiagUntimed;
 
 extern int pooldiag_timeouts_own(const char *setting);

@@ -45,6 +45,14 @@ is($on_primary->value(q{SELECT connections FROM pooldiag.utilization WHERE scope
 is($eye->value(q{SELECT connections FROM pooldiag.utilization WHERE scope = 'walsenders'}), 0,
 	'the standby has none');
 
+# A walsender that speaks SQL looks on from outside of the connections.
+my $walsender = PoolDiag::Session->connect($primary, parameters => { replication => 'database' });
+is($walsender->value(q{SELECT string_agg(scope || ' ' || connections, ', ' ORDER BY scope) FROM pooldiag.utilization
+		WHERE scope IN ('server', 'walsenders')}),
+	'server 1, walsenders 2', 'a walsender can ask, and is counted as one');
+is_deeply(states($walsender), { idle => 1 }, 'and not among the states');
+$walsender->quit;
+
 # What there is to ask, each of it, whatever there will be.
 my @views = views($eye);
 cmp_ok(scalar @views, '>=', 10, 'there are views');

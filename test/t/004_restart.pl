@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
+use IPC::SysV qw(IPC_RMID);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -111,9 +112,12 @@ for my $view (views($eye))
 
 # Without a postmaster there is nothing to sample.
 my ($orphan) = $eye->column(q{SELECT value FROM pooldiag.self WHERE name = 'sampler_pid'});
+my ($segment) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^ *\d+ +(\d+)$/m;
 $node->kill9;
 wait_gone($orphan);
 pass('the sampler ends when the postmaster is gone');
+# Nobody else would take away the segment by which a server tells that it is the only one here.
+shmctl $segment, IPC_RMID, 0;
 
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP/, 'nothing else went wrong');
 done_testing();

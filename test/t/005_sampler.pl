@@ -147,7 +147,7 @@ $node->restart;
 $eye = observer($node);
 is_deeply(states($eye), activity($eye), 'without a sampler since the start live views answer');
 is($eye->value(q{SELECT declared FROM pooldiag.pools WHERE pool = 'shop'}), 't', 'and have the pools of the settings');
-$eye->poll(q{SELECT clock_timestamp() > pg_postmaster_start_time() + interval '1.1 s'});
+$eye->poll(q{SELECT clock_timestamp() > pg_postmaster_start_time() + interval '2 s'});
 is($eye->value(q{SELECT pooldiag.health() ->> 'status'}), 'unhealthy', 'after ten intervals the server is unhealthy');
 is($eye->value(q{SELECT pooldiag.health_detailed() -> 'self' ->> 'sampler_silent'}), 'true', 'and health_detailed() says why');
 

@@ -116,6 +116,8 @@ reload($node);
 $eye->poll(q{SELECT count(*) FROM pooldiag.pools WHERE pool = 'first'}, 1);
 is_deeply([ $eye->query($declared) ], [ [ 'first', 1, 1, 1 ], [ 'web', 7, 0, 2 ] ],
 	'a pool came, one changed, one went');
+cmp_ok($eye->value(q{SELECT peak_checked_out FROM pooldiag.pools WHERE pool = 'web'}), '>=', 3,
+	'what was counted of one that changed stays');
 is_deeply(
 	$eye->row(q{SELECT capacity, overflow, utilization_percent FROM pooldiag.pools WHERE pool = 'first'}),
 	{ capacity => 6, overflow => 0, utilization_percent => $eye->value('SELECT 100.0::float8 / 3') },

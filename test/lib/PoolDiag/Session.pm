@@ -37,13 +37,23 @@ sub wait_until
 	}
 }
 
-# Waits until none of these processes exists. A session's slot is free by then, which its disappearance
+# Does this process still do something? One that has ended stays until somebody asks how.
+sub lives
+{
+	my ($pid) = @_;
+
+	return 0 unless kill 0, $pid;
+	open my $stat, '<', "/proc/$pid/stat" or return 1;
+	return (readline($stat) // ') Z') !~ /\) Z/;
+}
+
+# Waits until none of these processes lives. A session's slot is free by then, which its disappearance
 # from pg_stat_activity doesn't tell.
 sub wait_gone
 {
 	my @pids = @_;
 
-	wait_until("processes @pids are gone", sub { return !grep { kill 0, $_ } @pids; });
+	wait_until("processes @pids are gone", sub { return !grep { lives($_) } @pids; });
 	return;
 }
 
