@@ -17,8 +17,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 for v in ${!PG@}; do
 	[[ $v == PG_* ]] || unset "$v"
 done
-unset MAKEFLAGS MFLAGS MAKELEVEL LANGUAGE
-export LC_ALL=C.UTF-8
+unset MAKEFLAGS MFLAGS MAKELEVEL LANGUAGE "${!LC_@}"
+# LANG as well, since pg_regress heeds nothing else.
+export LANG=C.UTF-8 LC_ALL=C.UTF-8
 
 say() { printf 'pooldiag: %s\n' "$*"; }
 die() {

@@ -10,25 +10,28 @@ SELECT name FROM pg_settings WHERE name LIKE 'pooldiag.%' AND coalesce(short_des
 ALTER SYSTEM SET pooldiag.environment = 'test';
 ALTER SYSTEM SET pooldiag.pool_size = -2;
 ALTER SYSTEM SET pooldiag.max_overflow = 262144;
-ALTER SYSTEM SET pooldiag.pool_timeout = 0;
 ALTER SYSTEM SET pooldiag.pool_recycle = '25 d 1';
 ALTER SYSTEM SET pooldiag.max_pools = 1025;
-ALTER SYSTEM SET pooldiag.sample_interval = '99ms';
-ALTER SYSTEM SET pooldiag.sample_interval = '61min';
-ALTER SYSTEM SET pooldiag.slow_query_threshold = 0;
-ALTER SYSTEM SET pooldiag.leak_threshold = -1;
 ALTER SYSTEM SET pooldiag.track_query_text = 'perhaps';
 ALTER SYSTEM SET pooldiag.failure_threshold = 0;
 ALTER SYSTEM SET pooldiag.half_open_samples = 0;
-ALTER SYSTEM SET pooldiag.reset_timeout = '2d';
-ALTER SYSTEM SET pooldiag.operation_timeout = '99ms';
 ALTER SYSTEM SET pooldiag.canary_write = 'on';
 ALTER SYSTEM SET pooldiag.http_port = 65536;
 ALTER SYSTEM SET pooldiag.http_access = 'none';
 
+-- The same with units, which not every version has in its message.
+\set VERBOSITY sqlstate
+ALTER SYSTEM SET pooldiag.pool_timeout = 0;
+ALTER SYSTEM SET pooldiag.sample_interval = '99ms';
+ALTER SYSTEM SET pooldiag.sample_interval = '61min';
+ALTER SYSTEM SET pooldiag.slow_query_threshold = 0;
+ALTER SYSTEM SET pooldiag.leak_threshold = -1;
+ALTER SYSTEM SET pooldiag.reset_timeout = '2d';
+ALTER SYSTEM SET pooldiag.operation_timeout = '99ms';
+\set VERBOSITY default
+
 -- A name that is misspelt is refused, not kept as a placeholder.
 SET pooldiag.sample_intervall = '2s';
-ALTER SYSTEM SET pooldiag.sample_intervall = '2s';
 
 -- What all sessions have to agree on no session sets for itself.
 SET pooldiag.leak_threshold = '2s';

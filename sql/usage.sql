@@ -114,10 +114,10 @@ COMMIT;
 CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n;
 ALTER TABLE numbers SET (parallel_workers = 2);
 ANALYZE numbers;
-SET force_parallel_mode = on;
+SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SELECT format('SELECT count(*) >= 0 AS %I FROM pooldiag.%1$I', name) FROM view \gexec
 SELECT pooldiag.health() ->> 'status' AS health, pooldiag.health_detailed() ->> 'status' AS detailed;
-RESET force_parallel_mode;
+SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
