@@ -33,7 +33,8 @@ sub check
 	my $connections = 1 + @app + ($starting // 0);
 	my $reserved = $connections > $usable ? $connections - $usable : 0;
 
-	is($eye->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'}),
+	is($eye->value(q{SELECT count(*) FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND coalesce(state, '') <> 'starting'}),
 		$connections - ($starting // 0), "$when: pg_stat_activity has as many sessions as there are clients");
 	is_deeply(
 		[ $eye->query(q{SELECT scope, connections, checked_out, capacity FROM pooldiag.utilization

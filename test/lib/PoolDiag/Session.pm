@@ -138,8 +138,9 @@ sub fill
 	while (length $self->{buffer} < $length)
 	{
 		my $left = $deadline - time();
-		croak 'timed out waiting for the server'
-		  unless $left > 0 && IO::Select->new($self->{socket})->can_read($left);
+		croak 'timed out waiting for the server' unless $left > 0;
+		# A child's end interrupts the wait.
+		next unless IO::Select->new($self->{socket})->can_read($left);
 		my $read = sysread $self->{socket}, $self->{buffer}, 65536, length $self->{buffer};
 		return 0 if !$read;
 	}
