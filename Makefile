@@ -27,12 +27,20 @@ EXTRA_CLEAN = $(filter-out build/matrix,$(wildcard build/*)) results tmp_check t
 # Without pg_config there is nothing to build with, but test, demo and the like work: they set up first.
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
-ifneq ($(wildcard $(PGXS)),)
+PG_MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+refusal =
+ifeq ($(wildcard $(PGXS)),)
+refusal = '$(PG_CONFIG) --pgxs' names no file; install PostgreSQL's server development files (postgresql-server-dev-15 on Debian 12)
+else ifneq ($(filter 7 8 9 10 11 12 13 14,$(PG_MAJOR)),)
+refusal = '$(PG_CONFIG)' is of PostgreSQL $(PG_MAJOR), and pooldiag needs PostgreSQL 15 or newer
+endif
+
+ifeq ($(refusal),)
 include $(PGXS)
 else
 all install uninstall installcheck:
-	@echo "pooldiag: '$(PG_CONFIG) --pgxs' names no file; install PostgreSQL's server development files" >&2
-	@echo "pooldiag: (postgresql-server-dev-15 on Debian 12), or say where: make PG_CONFIG=/path/to/pg_config" >&2
+	@echo "pooldiag: $(refusal)" >&2
+	@echo "pooldiag: say where another one is: make PG_CONFIG=/path/to/pg_config" >&2
 	@false
 clean:
 	rm -rf $(EXTRA_CLEAN) $(MODULE_big).so $(OBJS) $(OBJS:.o=.bc)

@@ -6,6 +6,7 @@
 #   MATRIX="17 18"        those versions only
 #   MATRIX_DIR=DIR        where root folders and logs are kept: 0.6 GB a version (build/matrix)
 #   MATRIX_BUDGET=1200    seconds that all of it may take; what does not fit is skipped
+#   COPT="-Wall -Werror"  further flags for the compiler
 #   ONLY, TESTS, KEEP     as in test.sh
 #
 # A root folder is made in seconds, kept, and made anew after a week or when its recipe has changed.
@@ -304,7 +305,7 @@ run_suite() {
 	copy_checkout "$dir/$version"
 	run_logged "$log" timeout -k 60 "$limit" chroot --userspec=postgres: "$dir/$version" \
 		/usr/bin/env -i HOME=/tmp USER=postgres LOGNAME=postgres PATH="$bin:/usr/bin:/bin:/usr/sbin:/sbin" TMPDIR=/tmp \
-		PG_CONFIG="$bin/pg_config" ${ONLY:+"ONLY=$ONLY"} ${TESTS:+"TESTS=$TESTS"} ${KEEP:+"KEEP=$KEEP"} \
+		PG_CONFIG="$bin/pg_config" ${ONLY:+"ONLY=$ONLY"} ${TESTS:+"TESTS=$TESTS"} ${KEEP:+"KEEP=$KEEP"} ${COPT:+"COPT=$COPT"} \
 		/src/scripts/test.sh || rc=$?
 	end_processes "$dir/$version"
 	remark="$(chroot "$dir/$version" "$bin/pg_config" --version), $((SECONDS - started)) s, log $log"
