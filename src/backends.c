@@ -102,7 +102,9 @@ copy_entry(volatile PgBackendStatus *shared, int what, PoolDiagBackend *backend)
 	backend->databaseid = entry->st_databaseid;
 	backend->userid = entry->st_userid;
 	backend->state_change = entry->st_state_start_timestamp;
-	backend->query_start = entry->st_activity_start_timestamp;
+	/* A fastpath call is no statement: what the entry has is the start of the one before it. */
+	backend->query_start = backend->state == POOLDIAG_FASTPATH ? entry->st_state_start_timestamp
+															   : entry->st_activity_start_timestamp;
 	backend->xact_start = entry->st_xact_start_timestamp;
 	backend->backend_start = entry->st_proc_start_timestamp;
 	backend->query_id = entry->st_query_id;
