@@ -38,6 +38,13 @@ SELECT eventually($$(SELECT bool_or(rule = 'pool_exceeds_server') FROM pooldiag.
 SELECT pooldiag.set_pool('everybody', max_overflow => 0) IS NOT NULL AS fits;
 SELECT eventually($$(SELECT bool_or(rule = 'all_clear') FROM pooldiag.recommendations)$$);
 
+-- No server has as many slots as that, so that is not the remedy.
+SELECT pooldiag.set_pool('everybody', size => 200000, max_overflow => 200000) IS NOT NULL AS exceeds;
+SELECT eventually($$(SELECT bool_or(evidence ->> 'capacity' = '400000') FROM pooldiag.recommendations)$$);
+SELECT remedy FROM pooldiag.recommendations \gexec
+SELECT pooldiag.set_pool('everybody', size => usable_slots(), max_overflow => 0) IS NOT NULL AS fits;
+SELECT eventually($$(SELECT bool_or(rule = 'all_clear') FROM pooldiag.recommendations)$$);
+
 -- This session itself, once its statement has run for longer than its pool's slow.
 SELECT * FROM pooldiag.slow_queries;
 SELECT pooldiag.set_pool('everybody', slow => '1 ms') IS NOT NULL AS slow;

@@ -119,6 +119,9 @@ SELECT pooldiag.set_pool('plain', size => 6);
 -- Names that need quotes.
 SELECT pooldiag.set_pool('my app, "v2"', size => 1);
 SELECT pooldiag.drop_pool('my app, "v2"');
+SELECT pooldiag.set_pool('o''brien', "user" => E'DOMAIN\\o''brien', database => '(a=b)');
+SELECT setting FROM stated;
+SELECT pooldiag.drop_pool('o''brien');
 -- Two calls in one statement both last, though the session reads the setting only later.
 SELECT pooldiag.drop_pool('plain'), pooldiag.drop_pool('other'), pooldiag.set_pool('a'), pooldiag.set_pool('b');
 -- ROLLBACK undoes nothing.
@@ -144,12 +147,14 @@ SELECT pooldiag.set_pool('d', max_overflow => -1);
 SELECT pooldiag.set_pool('d', instances => 0);
 SELECT pooldiag.set_pool('d', size => 262143, instances => 262143);
 SELECT pooldiag.set_pool('d', timeout => '0');
-SELECT pooldiag.set_pool('d', recycle => '1 month');
+SELECT pooldiag.set_pool('d', recycle => '1 month 1 day');
 SELECT pooldiag.set_pool('d', slow => '-1 s');
 SELECT pooldiag.set_pool('d', leak => '365 days 00:00:00.001');
 SELECT pooldiag.drop_pool('d');
 SELECT pooldiag.drop_pool('A');
 SELECT pooldiag.drop_pool(NULL) IS NULL;
+-- Neither they nor their errors keep the lock that orders them.
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 -- One more than there is room for.
 SELECT count(pooldiag.set_pool(format('pool-%s', i))) = :room - 3 AS declared
 FROM generate_series(1, :room - 3) i;

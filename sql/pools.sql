@@ -95,6 +95,24 @@ SELECT eventually($$(SELECT connections = 0 FROM pooldiag.pools WHERE pool LIKE 
 SELECT anonymous(pool) AS pool, connections, checked_out, peak_checked_out
 FROM pooldiag.pools WHERE pool LIKE '%/all mine';
 
+-- More pools than there is room for: those that have been empty longest are forgotten, and each tick
+-- still counts every connection once.
+SELECT value AS evicted FROM pooldiag.self WHERE name = 'pools_evicted' \gset
+DO $$
+BEGIN
+	FOR i IN 1 .. current_setting('pooldiag.max_pools')::int + 10 LOOP
+		PERFORM set_config('application_name', format('name-%s', i), false);
+		PERFORM pooldiag.sample_now();
+		ASSERT (SELECT sum(connections) FROM pooldiag.pools) = 1;
+	END LOOP;
+END
+$$;
+SELECT value >= :evicted + 10 AS evicted FROM pooldiag.self WHERE name = 'pools_evicted';
+SELECT value FROM pooldiag.self WHERE name IN ('pools_used', 'pools_room') AND value <> current_setting('pooldiag.max_pools')::int;
+SELECT anonymous(pool) AS pool FROM pooldiag.pools, unnest('{1,10,11,74}'::int[]) i WHERE pool LIKE '%/name-' || i ORDER BY i;
+SELECT count(*) FROM pooldiag.pools WHERE pool = '(other)';
+RESET application_name;
+
 -- utilization: every scope, each capacity as the server has it.
 SELECT current_database() AS db \gset
 CREATE ROLE regress_pooldiag_three LOGIN CONNECTION LIMIT 3;

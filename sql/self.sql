@@ -9,10 +9,10 @@ SELECT name, unit, value IS NOT NULL AS known FROM pooldiag.self;
 CREATE FUNCTION figure(wanted text) RETURNS float8
 LANGUAGE sql AS $$ SELECT value FROM pooldiag.self WHERE name = wanted $$;
 
--- Each sample_now is one tick more, and its sample is younger than the call.
+-- Each sample_now is one tick more: it waits for its end. And its sample is younger than the call.
 SELECT figure('ticks') AS ticks \gset
-SELECT count(pooldiag.sample_now()) FROM generate_series(1, 50);
-SELECT figure('ticks') - :ticks >= 50 AS ticks;
+SELECT count(pooldiag.sample_now()) FROM generate_series(1, 1000);
+SELECT figure('ticks') - :ticks >= 1000 AS ticks;
 BEGIN;
 SELECT pooldiag.sample_now();
 SELECT figure('sampler_last_tick_age') BETWEEN 0 AND extract(epoch FROM clock_timestamp() - now()) AS age;

@@ -55,22 +55,28 @@ SELECT close_sessions();
 SELECT alone();
 
 -- A fastpath function call, which psql makes for large objects. It waits for the lock that the other
--- session gives up as soon as it has seen it.
-SELECT lo_create(424242) AS object;
-SELECT pooldiag.set_pool('callers', application_name => 'pg_regress/*', slow => '1 h') IS NOT NULL AS declared;
+-- session gives up as soon as it has seen it. It is no statement, and has run since it began, not since
+-- the statement before it did.
+SELECT lo_create(424241) AS first, lo_create(424242) AS second;
+\lo_unlink 424241
+SELECT pooldiag.set_pool('callers', application_name => 'pg_regress/*', slow => '1 ms') IS NOT NULL AS declared;
 SELECT eventually($$(SELECT bool_or(pool = 'callers') FROM pooldiag.pools)$$);
-CREATE TABLE seen (state text, checked_out int, wait_event_type text, active int, health int);
+CREATE TABLE seen (state text, checked_out int, wait_event_type text, active int, health int, slow boolean);
 SELECT open_session('observer', 'observer');
 SELECT dblink_exec('observer', 'BEGIN'), dblink_exec('observer', 'LOCK TABLE pg_catalog.pg_largeobject_metadata IN ACCESS EXCLUSIVE MODE');
 SELECT dblink_send_query('observer', $$
-	SELECT eventually('(SELECT bool_or(state = ''fastpath function call'' AND wait_event_type = ''Lock'') FROM pooldiag.connections)');
+	SELECT eventually('(SELECT bool_or(state = ''fastpath function call'' AND wait_event_type = ''Lock'' AND pid IN (SELECT pid FROM pooldiag.slow_queries)) FROM pooldiag.connections)');
 	INSERT INTO seen
 		SELECT state, p.checked_out, wait_event_type, g.active,
-			(pooldiag.health_detailed() #>> '{metrics,connection_pool,states,fastpath function call}')::int
+			(pooldiag.health_detailed() #>> '{metrics,connection_pool,states,fastpath function call}')::int,
+			(SELECT duration <= clock_timestamp() - c.state_change FROM pooldiag.slow_queries s WHERE s.pid = c.pid)
 		FROM pooldiag.connections c JOIN pooldiag.pools p USING (pool) JOIN pooldiag.connection_groups g USING (application_name)
 		WHERE p.pool = 'callers';
 	COMMIT $$);
+BEGIN;
+SELECT pg_sleep(0.1);
 \lo_unlink 424242
+COMMIT;
 SELECT * FROM seen;
 DROP TABLE seen;
 SELECT close_sessions();
@@ -80,7 +86,7 @@ SELECT pooldiag.drop_pool('callers');
 CREATE VIEW small AS
 	SELECT connections, checked_out, idle, overflow, utilization_percent, saturation_percent
 	FROM pooldiag.pools WHERE pool = 'small';
-SELECT pooldiag.set_pool('small', application_name => 'small-*', size => 2, max_overflow => 1);
+SELECT pooldiag.set_pool('small', application_name => 'small-*', size => 1, max_overflow => 1, instances => 2);
 SELECT eventually($$(SELECT bool_or(pool = 'small') FROM pooldiag.pools)$$);
 SELECT open_session(name, 'small-' || name) FROM unnest(array['a', 'b', 'c']) name;
 SELECT * FROM small;
@@ -185,6 +191,7 @@ SELECT fill(percent_of_usable(80) - 1);
 SELECT * FROM advice;
 SELECT fill(percent_of_usable(80));
 SELECT * FROM advice \gx
+SELECT remedy FROM pooldiag.recommendations WHERE rule = 'slots_nearly_full' \gexec
 SELECT pooldiag.health() ->> 'status' AS status;
 -- What they are at decides what to do about it: those left open come first.
 SELECT count(dblink_exec(name, 'BEGIN')) * 4 >= usable_slots() AS a_quarter
@@ -235,7 +242,37 @@ SELECT peak_connections = current_setting('max_connections')::int - usable_slots
 FROM pooldiag.utilization WHERE scope = 'reserved slots';
 SELECT rule FROM pooldiag.recommendations;
 
-DROP VIEW mine, small, advice;
+-- More suspects than one remedy names: it ends those, and the next one the rest.
+SELECT pooldiag.set_pool('holders', application_name => 'holder', size => 30, max_overflow => 0, leak => '1 ms');
+SELECT eventually($$(SELECT bool_or(pool = 'holders') FROM pooldiag.pools)$$);
+SELECT fill(26);
+SELECT count(dblink_exec(name, 'BEGIN')) FROM unnest(dblink_get_connections()) name;
+SELECT eventually('(SELECT count(*) = 25 FROM pooldiag.leaks)');
+CREATE VIEW leaked AS
+	SELECT title LIKE '25 connections of pool holders %' AS title, evidence -> 'connections' AS connections,
+		jsonb_array_length(evidence -> 'processes') AS named, evidence -> 'processes_not_listed' AS others, remedy
+	FROM pooldiag.recommendations WHERE rule = 'leak_suspects';
+SELECT title, connections, named, others FROM leaked;
+CREATE FUNCTION follow_remedy() RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+	ended bigint;
+BEGIN
+	EXECUTE (SELECT format('SELECT count(*) FROM (%s) r WHERE pg_terminate_backend', rtrim(remedy, ';')) FROM leaked) INTO ended;
+	RETURN ended;
+END
+$$;
+SELECT follow_remedy();
+SELECT eventually('(SELECT count(*) = 5 FROM pooldiag.leaks)');
+SELECT connections, named, others FROM leaked;
+SELECT follow_remedy();
+SELECT eventually('(SELECT count(*) = 0 FROM pooldiag.leaks)');
+SELECT close_sessions();
+SELECT pooldiag.drop_pool('holders');
+SELECT alone();
+
+DROP FUNCTION follow_remedy();
+DROP VIEW mine, small, advice, leaked;
 DROP FUNCTION fill(int);
 DROP FUNCTION percent_of_usable(int);
 DROP SEQUENCE opened;

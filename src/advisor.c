@@ -3,13 +3,14 @@
  *	  The rules: what deserves attention, why, and what to do about it.
  *
  * Whether a rule fires is a question to a sample, and has one answer in the sampler, which
- *remembers since when, and in a session that asks, which adds evidence, advice and a remedy from
- *what it sees itself. A rule that needs a catalog is answered in the asking session alone; since
- *when it fires is not known.
+ * remembers since when, and in a session that asks, which adds evidence, advice and a remedy from
+ * what it sees itself. A rule that needs a catalog is answered in the asking session alone; since
+ * when it fires is not known.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "postmaster/postmaster.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -214,9 +215,14 @@ advise_on_exceeding_pools(PoolDiagLive *live, List **advice)
 					"not be those of the pool that is at fault. Lower sizes or overflows until the "
 					"capacities (instances * (size + max_overflow)) fit, or give the server more "
 					"slots.";
-	added->remedy = psprintf("ALTER SYSTEM SET max_connections = " INT64_FORMAT
-							 "; -- takes effect when the server is restarted",
-							 capacity + pooldiag_backends_reserved());
+	/* No server has as many slots as that; then the sizes have to come down. */
+	if (capacity > MAX_BACKENDS / 2)
+		added->remedy = "SELECT pool, instances, size, max_overflow, capacity "
+						"FROM pooldiag.pools WHERE declared ORDER BY capacity DESC;";
+	else
+		added->remedy = psprintf("ALTER SYSTEM SET max_connections = " INT64_FORMAT
+								 "; -- takes effect when the server is restarted",
+								 capacity + pooldiag_backends_reserved());
 }
 
 /* The leak suspects, or the slow holders, of one pool. */
@@ -263,8 +269,8 @@ list_processes(PoolDiagLive *live, int pool, bool leaks, Processes *listed)
 							 timestamptz_to_str(backend->backend_start));
 		pooldiag_json_number(&listed->json, "seconds", seconds_since(since, live->now), 1);
 		pooldiag_json_end(&listed->json, '}');
-		appendStringInfo(&listed->rows, "%s(%d, '%s'", listed->count == 1 ? "" : ", ", backend->pid,
-						 timestamptz_to_str(backend->backend_start));
+		appendStringInfo(&listed->rows, "%s(%d, '%s'", listed->rows.len == 0 ? "" : ", ",
+						 backend->pid, timestamptz_to_str(backend->backend_start));
 		if (!leaks)
 			appendStringInfo(&listed->rows, ", '%s'", timestamptz_to_str(backend->query_start));
 		appendStringInfoChar(&listed->rows, ')');
@@ -295,16 +301,17 @@ static int
 waiting_behind_leaks(PoolDiagLive *live, int pool, const PoolDiagLocks *locks)
 {
 	const PoolDiagPoolLimits *limits = &live->sample->pools.rows[pool].limits;
-	int waiting = 0;
+	int *pids = palloc(sizeof(int) * Max(live->count, 1));
+	int npids = 0;
 
 	for (int i = 0; i < live->count; i++)
 	{
 		PoolDiagCounted counted = pooldiag_sample_counted(&live->connections[i].backend);
 
 		if (live->connections[i].pool == pool && pooldiag_is_leak(&counted, limits, live->now))
-			waiting += pooldiag_locks_waiting_behind(locks, live->connections[i].backend.pid);
+			pids[npids++] = live->connections[i].backend.pid;
 	}
-	return waiting;
+	return pooldiag_locks_waiting_behind(locks, pids, npids);
 }
 
 static void
@@ -413,7 +420,10 @@ advise_on_timeout(PoolDiagLive *live, List **advice, const char *setting, int se
 	initStringInfo(&json);
 	initStringInfo(&remedy);
 	pooldiag_json_begin(&json, NULL, '{');
-	pooldiag_json_number(&json, "server_setting_seconds", server_ms / 1e3, 3);
+	if (server_ms == POOLDIAG_TIMEOUT_UNKNOWN)
+		pooldiag_json_null(&json, "server_setting_seconds");
+	else
+		pooldiag_json_number(&json, "server_setting_seconds", server_ms / 1e3, 3);
 	pooldiag_json_int(&json, "connections", untimed.connections);
 	pooldiag_json_begin(&json, "roles", '[');
 	foreach (cell, untimed.roles)
@@ -461,9 +471,37 @@ advise_on_timeouts(PoolDiagLive *live, List **advice)
 					  "5min", "a statement that never finishes");
 }
 
+static void
+advise_on_silent_sampler(PoolDiagLive *live, List **advice)
+{
+	PoolDiagAdvice *added;
+	StringInfoData json;
+
+	if (!pooldiag_live_sampler_is_silent(live))
+		return;
+	added = add_advice(advice, POOLDIAG_CRITICAL, "sampler_silent", "server", 0);
+	added->title = live->sampled ? psprintf("The sampler has taken no sample for %.0f s",
+											seconds_since(live->sampled_at, live->now))
+								 : "The sampler has taken no sample since the server's start";
+	initStringInfo(&json);
+	pooldiag_json_begin(&json, NULL, '{');
+	if (live->sampled)
+		pooldiag_json_number(&json, "last_sample_age_seconds",
+							 seconds_since(live->sampled_at, live->now), 1);
+	else
+		pooldiag_json_null(&json, "last_sample_age_seconds");
+	pooldiag_json_end(&json, '}');
+	added->evidence = json.data;
+	added->advice =
+		"What is reported of now is right; peaks, and since when rules fire, stand "
+		"still. The server's log says why the \"pooldiag sampler\" worker does not run; "
+		"it needs a free slot of \"max_worker_processes\".";
+	added->remedy = "SELECT name, value FROM pooldiag.self WHERE name LIKE 'sampler%';";
+}
+
 static const Rule rules[] = {
-	advise_on_full_slots,	advise_on_exceeding_pools, advise_on_leaks,
-	advise_on_slow_holders, advise_on_timeouts,
+	advise_on_silent_sampler, advise_on_full_slots,	  advise_on_exceeding_pools,
+	advise_on_leaks,		  advise_on_slow_holders, advise_on_timeouts,
 };
 
 /*

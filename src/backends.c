@@ -3,27 +3,28 @@
  *	  The one reader of core's backend status array and PGPROC, in place and without locks.
  *
  * A connection is an occupied regular PGPROC. Its entry in the status array is found through the
- *PGPROC and copied under the entry's own change-count protocol (see PGSTAT_BEGIN_WRITE_ACTIVITY in
- *core), so that what a caller gets of one entry is of one moment. Pointers inside the array are
- *read inside that loop and never kept. Nothing here writes to shared memory, takes a lock or
- *allocates.
+ * PGPROC and copied under the entry's own change-count protocol (see PGSTAT_BEGIN_WRITE_ACTIVITY in
+ * core), so that what a caller gets of one entry is of one moment. Pointers inside the array are
+ * read inside that loop and never kept. Nothing here writes to shared memory, takes a lock or
+ * allocates.
  *
  * Races that are accepted:
- * - Two entries are not of the same moment: a connection that ends and another that begins during a
- *scan may both be seen, or neither.
- * - pid, xid, xmin and the wait event come from PGPROC, each a plain aligned read, beside the
- *entry.
- * - Before 18 a session has no entry until it has authenticated, and on all versions none any more
- *in the last microseconds of its exit; as it holds a slot, both count as starting.
+ * - Two entries are not of the same moment: a connection that ends and another that begins during a scan may
+ *   both be seen, or neither.
+ * - pid, xid, xmin and the wait event come from PGPROC, each a plain aligned read, beside the entry.
+ * - Before 18 a session has no entry until it has authenticated, and on all versions none any more in the last
+ *   microseconds of its exit; as it holds a slot, both count as starting.
  *
  * The array is static in core. A session finds its base from its own entry, MyBEEntry; a worker
- *that is attached to shared memory only has none, and asks the shared-memory index, which takes
- *ShmemIndexLock once in the worker's life.
+ * that is attached to shared memory only has none, and asks the shared-memory index, which takes
+ * ShmemIndexLock once in the worker's life.
  */
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "access/twophase.h"
 #include "replication/walsender.h"
+#include "storage/procarray.h"
 #include "storage/shmem.h"
 
 #include "backends.h"
@@ -101,7 +102,9 @@ copy_entry(volatile PgBackendStatus *shared, int what, PoolDiagBackend *backend)
 	backend->databaseid = entry->st_databaseid;
 	backend->userid = entry->st_userid;
 	backend->state_change = entry->st_state_start_timestamp;
-	backend->query_start = entry->st_activity_start_timestamp;
+	/* A fastpath call is no statement: what the entry has is the start of the one before it. */
+	backend->query_start = backend->state == POOLDIAG_FASTPATH ? entry->st_state_start_timestamp
+															   : entry->st_activity_start_timestamp;
 	backend->xact_start = entry->st_xact_start_timestamp;
 	backend->backend_start = entry->st_proc_start_timestamp;
 	/* The server tells no instant of the state in which a session begins. */
@@ -228,7 +231,8 @@ pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *bac
 	}
 
 	/* The wait event is 800 bytes into PGPROC, a cache line of its own. */
-	if ((what & POOLDIAG_READ_WAIT) || backend->state == POOLDIAG_ACTIVE)
+	if ((what & POOLDIAG_READ_WAIT) || backend->state == POOLDIAG_ACTIVE ||
+		backend->state == POOLDIAG_FASTPATH || backend->state == POOLDIAG_DISABLED)
 		backend->wait_event_info = proc->wait_event_info;
 	else
 		backend->wait_event_info = 0;
@@ -264,6 +268,16 @@ pooldiag_backends_range(PoolDiagSlotRange range, int *first, int *count)
 			*count = max_wal_senders;
 			break;
 	}
+}
+
+/* The slot of that process, whatever its kind, or -1. */
+int
+pooldiag_backends_slot_of(int pid)
+{
+	for (int procno = 0; procno < MaxBackends; procno++)
+		if (holder_of(GetPGProcByNumber(procno)) == pid)
+			return procno;
+	return -1;
 }
 
 /* How many slots of one kind are taken now. */
@@ -307,17 +321,22 @@ pooldiag_backends_horizon(TransactionId xid, TransactionId xmin)
 	return TransactionIdPrecedes(xid, xmin) ? xid : xmin;
 }
 
-/* The oldest xid or xmin of the database's processes, invalid if none of them has one. */
+/* The oldest xid or xmin that holds back vacuum in the database, or invalid. Takes ProcArrayLock for a moment. */
 TransactionId
 pooldiag_backends_oldest_xmin(Oid databaseid)
 {
 	TransactionId oldest = InvalidTransactionId;
 
-	for (int i = 0; i < MaxBackends; i++)
+	/* Prepared transactions, behind the processes, hold back vacuum too; vacuum itself does not. */
+	for (int i = 0; i < MaxBackends + NUM_AUXILIARY_PROCS + max_prepared_xacts; i++)
 	{
 		volatile PGPROC *proc = GetPGProcByNumber(i);
 
-		if (holder_of(proc) == 0 || proc->databaseId != databaseid)
+		if (proc->databaseId != databaseid ||
+			(proc->statusFlags & (PROC_IN_VACUUM | PROC_IN_LOGICAL_DECODING)) != 0)
+			continue;
+		/* One that has been finished leaves its xid behind. */
+		if (i >= MaxBackends + NUM_AUXILIARY_PROCS && !TransactionIdIsInProgress(proc->xid))
 			continue;
 		oldest =
 			pooldiag_backends_horizon(oldest, pooldiag_backends_horizon(proc->xid, proc->xmin));

@@ -15,6 +15,7 @@
 #define POOLDIAG_READ_WAIT 0x02	  /* the wait event of every state, not of active ones only */
 #define POOLDIAG_READ_XMIN 0x04	  /* xid and xmin */
 #define POOLDIAG_READ_QUERY 0x08  /* the query's text, into the caller's buffer */
+#define POOLDIAG_READ_ALL 0x0F
 
 /*
  * One connection as it was at one moment. The first 64 bytes are what a sampler's tick touches. An
@@ -63,6 +64,7 @@ typedef enum PoolDiagSlotRange
 extern PoolDiagRead
 pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *backend);
 extern void pooldiag_backends_range(PoolDiagSlotRange range, int *first, int *count);
+extern int pooldiag_backends_slot_of(int pid);
 extern int pooldiag_backends_occupied(PoolDiagSlotRange range);
 extern int pooldiag_backends_usable(void);
 extern int pooldiag_backends_reserved(void);

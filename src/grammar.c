@@ -392,7 +392,10 @@ parse_definition(Parser *p, char *defs, int n, int max_defs)
 	if (s->token.kind != POOLDIAG_TOKEN_WORD)
 		return pooldiag_scanner_expected(s, "a name");
 	if (n >= max_defs)
+	{
+		s->error->too_many = true;
 		return pooldiag_scanner_expected(s, "at most %d definitions", max_defs);
+	}
 	memcpy(def, grammar->unstated, grammar->size);
 	FIELD(int, def, grammar->start) = (int) (s->token.at - s->text);
 	if (!grammar->read_name(s, def))

@@ -3,7 +3,7 @@
  *	  The health documents: the guide's response, and its detailed superset.
  *
  * Written as JSON text from what a session sees, so that other ways out than SQL can use the same
- *code.
+ * code.
  */
 #include "postgres.h"
 
@@ -21,21 +21,6 @@
 PG_FUNCTION_INFO_V1(pooldiag_health);
 PG_FUNCTION_INFO_V1(pooldiag_health_detailed);
 
-/* A sampler that has been silent for that many intervals is held to be gone. */
-#define SILENT_INTERVALS 10
-
-/* Has the server a sampler that does not sample? One that never did is measured from the server's
- * start. */
-static bool
-sampler_is_silent(const PoolDiagLive *live)
-{
-	TimestampTz since = live->sampled ? live->sampled_at : PgStartTime;
-	int interval_ms = live->sampled ? live->sample->interval_ms : pooldiag_sample_interval;
-
-	return pooldiag_control != NULL &&
-		   live->now - since > (int64) interval_ms * 1000 * SILENT_INTERVALS;
-}
-
 /* unhealthy: no slot left or no sampler; degraded: a recommendation of warning or above; else
  * healthy. */
 const char *
@@ -43,7 +28,8 @@ pooldiag_health_status(const PoolDiagLive *live, const List *advice)
 {
 	ListCell *cell;
 
-	if (live->sample->server.connections >= pooldiag_backends_usable() || sampler_is_silent(live))
+	if (live->sample->server.connections >= pooldiag_backends_usable() ||
+		pooldiag_live_sampler_is_silent(live))
 		return "unhealthy";
 	foreach (cell, advice)
 		if (((const PoolDiagAdvice *) lfirst(cell))->severity >= POOLDIAG_WARNING)
@@ -166,7 +152,7 @@ write_self(StringInfo json, const PoolDiagLive *live)
 	pooldiag_json_begin(json, "self", '{');
 	pooldiag_json_bool(json, "preloaded", pooldiag_control != NULL);
 	if (pooldiag_control != NULL)
-		pooldiag_json_bool(json, "sampler_silent", sampler_is_silent(live));
+		pooldiag_json_bool(json, "sampler_silent", pooldiag_live_sampler_is_silent(live));
 	if (live->sampled)
 	{
 		pooldiag_json_number(json, "last_sample_age_seconds",

@@ -3,8 +3,8 @@
  *	  What a session that asks sees of the server, at that moment and under its own privileges.
  *
  * Runs in the asking session only, allocates in its memory, and takes no lock beyond those of
- *catalog look-ups. Where a sampler has published its directory of pools, that is what connections
- *are matched to, so that all come to the same answer; else the session's own settings are.
+ * catalog look-ups. Where a sampler has published its directory of pools, that is what connections
+ * are matched to, so that all come to the same answer; else the session's own settings are.
  */
 #include "postgres.h"
 
@@ -42,8 +42,24 @@ pooldiag_live_database(Oid databaseid)
 	return OidIsValid(databaseid) ? get_database_name(databaseid) : NULL;
 }
 
-/* A sample without counts: the sampler's directory and peaks, or a directory of this session's own.
- */
+/* A sampler that has been silent for that many intervals is held to be gone. */
+#define SILENT_INTERVALS 10
+
+/* Has the server a sampler that does not sample? One that never did is measured from the server's start. */
+bool
+pooldiag_live_sampler_is_silent(const PoolDiagLive *live)
+{
+	TimestampTz since;
+	int interval_ms;
+
+	if (pooldiag_control == NULL)
+		return false;
+	since = live->sampled ? live->sampled_at : pooldiag_control->started_at;
+	interval_ms = live->sampled ? live->sample->interval_ms : pooldiag_sample_interval;
+	return live->now - since > (int64) interval_ms * 1000 * SILENT_INTERVALS;
+}
+
+/* A sample without counts: the sampler's directory and peaks, or a directory of this session's own. */
 static PoolDiagSample *
 begin_sample(PoolDiagLive *live)
 {
@@ -52,13 +68,15 @@ begin_sample(PoolDiagLive *live)
 	live->sampled = sample != NULL;
 	if (sample == NULL)
 	{
-		int capacity = Max(1, MaxConnections + pooldiag_pool_defs->count);
+		int count;
+		PoolDiagPoolDef *defs = pooldiag_settings_pool_defs(&count);
+		int capacity = Max(1, MaxConnections + count);
 		PoolDiagPoolDefaults defaults = pooldiag_settings_pool_defaults();
 
 		sample = MemoryContextAllocHuge(CurrentMemoryContext, pooldiag_sample_size(capacity));
 		pooldiag_sample_init(sample, capacity);
-		pooldiag_pools_configure(&sample->pools, pooldiag_pool_defs->defs,
-								 pooldiag_pool_defs->count, &defaults);
+		pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
+		pfree(defs);
 	}
 	live->sampled_at = sample->at;
 	pooldiag_sample_clear_counts(sample);
@@ -139,13 +157,19 @@ pooldiag_live_query(PoolDiagConnection *connection)
 	PoolDiagBackend *backend = &connection->backend;
 	int pid = backend->pid;
 	int changecount = backend->changecount;
+	char *scratch = palloc(pgstat_track_activity_query_size);
+	PoolDiagRead result;
 
-	if (backend->query == NULL)
-		backend->query = palloc(pgstat_track_activity_query_size);
-	if (pooldiag_backends_read(backend->procno, POOLDIAG_READ_CLIENT | POOLDIAG_READ_QUERY, 0,
-							   backend) == POOLDIAG_SLOT_FREE)
-		return false;
-	return backend->pid == pid && backend->changecount == changecount;
+	if (backend->query != NULL)
+		pfree(backend->query);
+	backend->query = scratch;
+	scratch[0] = '\0';
+	result = pooldiag_backends_read(backend->procno, POOLDIAG_READ_ALL, 0, backend);
+	/* A text is short as a rule, and the setting may be a megabyte. */
+	backend->query = pstrdup(scratch);
+	pfree(scratch);
+	return result != POOLDIAG_SLOT_FREE && backend->pid == pid &&
+		   backend->changecount == changecount;
 }
 
 /* The text of its query for a reader: cut at a character, or masked, or NULL under track_query_text

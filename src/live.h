@@ -29,6 +29,7 @@ typedef struct PoolDiagLive
 
 extern PoolDiagLive *pooldiag_live_read(int what);
 extern bool pooldiag_live_may_see(Oid userid);
+extern bool pooldiag_live_sampler_is_silent(const PoolDiagLive *live);
 extern bool pooldiag_live_query(PoolDiagConnection *connection);
 extern char *pooldiag_live_text(const PoolDiagConnection *connection);
 extern char *pooldiag_live_pool_name(const PoolDiagLive *live, int pool);

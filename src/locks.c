@@ -3,9 +3,9 @@
  *	  Who waits for whom: heavyweight locks, as one session that asks sees them.
  *
  * Runs in the asking session only. GetLockStatusData gives one moment of the lock manager, holding
- *its partitions' LWLocks as pg_locks does; who blocks a waiter, queue order included, is core's
- *pg_blocking_pids, one call a waiter, so the edges of a wait that has just ended may be missing,
- *and a circle that the deadlock detector has not broken yet may be seen.
+ * its partitions' LWLocks as pg_locks does; who blocks a waiter, queue order included, is core's
+ * pg_blocking_pids, one call a waiter, so the edges of a wait that has just ended may be missing,
+ * and a circle that the deadlock detector has not broken yet may be seen.
  */
 #include "postgres.h"
 
@@ -113,9 +113,12 @@ find_roots(PoolDiagLocks *locks)
 			{
 				PoolDiagWaiter *next = find_waiter(locks, waiter->blockers[b]);
 
-				if (next != NULL && (next->depth == 0 || next->depth >= depth))
+				/* Whoever nobody blocks any more has its lock by now, and waits no longer. */
+				if (next != NULL && next->blocker_count > 0 &&
+					(next->depth == 0 || next->depth >= depth))
 					continue;
-				waiter->root = next == NULL ? waiter->blockers[b] : next->root;
+				waiter->root =
+					next == NULL || next->blocker_count == 0 ? waiter->blockers[b] : next->root;
 				waiter->depth = depth;
 				found = true;
 			}
@@ -196,9 +199,18 @@ pooldiag_locks_held(const PoolDiagLocks *locks, int pid)
 	return held;
 }
 
-/* How many sessions wait for that one, directly or behind others that do. */
+static bool
+is_listed(int pid, const int *pids, int npids)
+{
+	for (int i = 0; i < npids; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
+/* How many sessions wait for one of those, directly or behind others that do; each counts once. */
 int
-pooldiag_locks_waiting_behind(const PoolDiagLocks *locks, int pid)
+pooldiag_locks_waiting_behind(const PoolDiagLocks *locks, const int *pids, int npids)
 {
 	bool *behind = palloc0(sizeof(bool) * Max(locks->count, 1));
 	int count = 0;
@@ -207,6 +219,7 @@ pooldiag_locks_waiting_behind(const PoolDiagLocks *locks, int pid)
 	while (grew)
 	{
 		grew = false;
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < locks->count; i++)
 		{
 			const PoolDiagWaiter *waiter = &locks->waiters[i];
@@ -215,7 +228,7 @@ pooldiag_locks_waiting_behind(const PoolDiagLocks *locks, int pid)
 			{
 				PoolDiagWaiter *blocker = find_waiter(locks, waiter->blockers[b]);
 
-				if (waiter->blockers[b] == pid ||
+				if (is_listed(waiter->blockers[b], pids, npids) ||
 					(blocker != NULL && behind[blocker - locks->waiters]))
 				{
 					behind[i] = true;

@@ -3,13 +3,13 @@
  *	  The directory of pools: which pool a connection belongs to.
  *
  * Declared pools come from pooldiag.pools and match by glob in the order of the setting. Whatever
- *they don't match is a discovered pool, one for each (user, database, application name). The
- *directory has a fixed number of rows: a discovered pool that has been empty longest makes way for
- *a new one, and what finds no room is the last row's, (other). A row keeps its index for as long as
- *it lives, over reloads too.
+ * they don't match is a discovered pool, one for each (user, database, application name). The
+ * directory has a fixed number of rows: a discovered pool that has been empty longest makes way for
+ * a new one, and what finds no room is the last row's, (other). A row keeps its index for as long as
+ * it lives, over reloads too.
  *
  * Pure, and without locks: the sampler owns one directory and publishes copies; a session that asks
- *works on a copy of its own, with the same code, so that both come to the same answer.
+ * works on a copy of its own, with the same code, so that both come to the same answer.
  */
 #include "pools.h"
 

@@ -174,8 +174,8 @@ put_holders(ReturnSetInfo *result, const char *scope, HTAB *holders, const PoolD
 
 		holder = lfirst(cell);
 		name = name_of(holder->oid);
-		/* Dropped since the sampler saw it. */
-		if (name == NULL)
+		/* Dropped since the sampler saw it; a role may have sessions all the same. */
+		if (name == NULL && holder->tally.connections == 0)
 			continue;
 		pooldiag_row_text(&row, scope);
 		pooldiag_row_text(&row, name);
@@ -184,7 +184,7 @@ put_holders(ReturnSetInfo *result, const char *scope, HTAB *holders, const PoolD
 								 pooldiag_tally_checked_out(&holder->tally));
 		pooldiag_row_int_or_null(&row, holder->limit >= 0, holder->limit);
 		pooldiag_row_percent(&row, holder->tally.connections, holder->limit);
-		put_peak(&row, live, pooldiag_sample_find_peak(peaks, holder->oid),
+		put_peak(&row, live, live->sees_all ? pooldiag_sample_find_peak(peaks, holder->oid) : NULL,
 				 holder->tally.connections);
 		pooldiag_row_put(&row, result);
 	}
@@ -311,7 +311,7 @@ put_masked(ReturnSetInfo *result, const PoolDiagLive *live)
 	PoolDiagRow row = {0};
 
 	for (int column = 0; column < result->setDesc->natts; column++)
-		if (column == 6)
+		if (strcmp(NameStr(TupleDescAttr(result->setDesc, column)->attname), "connections") == 0)
 			pooldiag_row_int(&row, live->masked);
 		else
 			pooldiag_row_null(&row);

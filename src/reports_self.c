@@ -76,7 +76,7 @@ put_tables(ReturnSetInfo *result, const PoolDiagSample *sample)
 	put(result, "pools_room", true, pools->capacity, "pools");
 	put(result, "pools_evicted", true, pools->evictions, "pools since server start");
 	put(result, "pools_overflowed", true, pools->overflows,
-		"connections put into (other) since server start");
+		"matches that found no room since server start");
 	put(result, "database_peaks_used", true, sample->databases.used, "databases");
 	put(result, "database_peaks_room", true, POOLDIAG_PEAK_ROWS, "databases");
 	put(result, "database_peaks_dropped", true, sample->databases.evictions,
@@ -127,7 +127,7 @@ pooldiag_sample_now(PG_FUNCTION_ARGS)
 	pooldiag_shared_require();
 	if (!pooldiag_sampler_wait_for_tick(TICK_TIMEOUT_MS))
 		ereport(ERROR,
-				(errcode(ERRCODE_QUERY_CANCELED),
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the sampler took no tick within %d seconds", TICK_TIMEOUT_MS / 1000),
 				 errhint("See the server's log for why the \"pooldiag sampler\" worker does not "
 						 "run; it needs a free slot of \"max_worker_processes\".")));

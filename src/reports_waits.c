@@ -86,7 +86,6 @@ pooldiag_slow_queries(PG_FUNCTION_ARGS)
 	{
 		PoolDiagConnection *connection = &live->connections[i];
 		PoolDiagBackend *backend = &connection->backend;
-		uint32 wait_event_info = backend->wait_event_info;
 		int *blockers = NULL;
 		int blocker_count = 0;
 		PoolDiagRow row = {0};
@@ -98,8 +97,8 @@ pooldiag_slow_queries(PG_FUNCTION_ARGS)
 		put_who(&row, live, connection);
 		pooldiag_row_timestamp(&row, backend->query_start);
 		put_duration(&row, live, backend);
-		pooldiag_row_text(&row, pgstat_get_wait_event_type(wait_event_info));
-		pooldiag_row_text(&row, pgstat_get_wait_event(wait_event_info));
+		pooldiag_row_text(&row, pgstat_get_wait_event_type(backend->wait_event_info));
+		pooldiag_row_text(&row, pgstat_get_wait_event(backend->wait_event_info));
 		pooldiag_row_int_array(&row, blockers, blocker_count);
 		if (backend->query_id != 0)
 			pooldiag_row_int64(&row, (int64) backend->query_id);
@@ -133,26 +132,22 @@ pooldiag_leaks(PG_FUNCTION_ARGS)
 	PoolDiagLocks *locks = NULL;
 
 	InitMaterializedSRF(fcinfo, 0);
-	live = pooldiag_live_read(POOLDIAG_READ_XMIN);
+	live = pooldiag_live_read(0);
 	for (int i = 0; i < live->count; i++)
 	{
 		PoolDiagConnection *connection = &live->connections[i];
 		PoolDiagBackend *backend = &connection->backend;
-		TransactionId xid = backend->xid;
-		TransactionId xmin = backend->xmin;
 		PoolDiagRow row = {0};
 
 		if (!selects(pooldiag_is_leak, live, connection))
 			continue;
-		backend->xid = xid;
-		backend->xmin = xmin;
 		if (locks == NULL)
 			locks = pooldiag_locks_read();
 		put_who(&row, live, connection);
 		pooldiag_row_age(&row, live->now, backend->state_change);
 		pooldiag_row_age(&row, live->now, backend->xact_start);
 		pooldiag_row_int(&row, pooldiag_locks_held(locks, backend->pid));
-		pooldiag_row_int(&row, pooldiag_locks_waiting_behind(locks, backend->pid));
+		pooldiag_row_int(&row, pooldiag_locks_waiting_behind(locks, &backend->pid, 1));
 		pooldiag_row_bool(&row, holds_oldest_xmin(backend));
 		pooldiag_row_text(&row, pooldiag_live_text(connection));
 		pooldiag_row_put(&row, result);
@@ -187,11 +182,35 @@ relation_name(const PoolDiagWaiter *waiter)
 		name);
 }
 
+/*
+ * That process, with its query: a connection, or else a worker, autovacuum's among them; NULL where it has
+ * gone. Texts are read of those in the way only.
+ */
+static const PoolDiagConnection *
+find_process(const PoolDiagLive *live, int pid)
+{
+	PoolDiagConnection *process = pooldiag_live_find(live, pid);
+
+	if (process == NULL)
+	{
+		process = palloc0(sizeof(PoolDiagConnection));
+		process->pool = POOLDIAG_NO_POOL;
+		process->backend.procno = pooldiag_backends_slot_of(pid);
+		if (process->backend.procno < 0)
+			return NULL;
+	}
+	(void) pooldiag_live_query(process);
+	if (process->backend.pid != pid)
+		return NULL;
+	process->visible = live->sees_all || pooldiag_live_may_see(process->backend.userid);
+	return process;
+}
+
 /* The columns root_state, root_idle_for and root_query. */
 static void
 put_root(PoolDiagRow *row, const PoolDiagLive *live, int root)
 {
-	PoolDiagConnection *connection = root > 0 ? pooldiag_live_find(live, root) : NULL;
+	const PoolDiagConnection *connection = root > 0 ? find_process(live, root) : NULL;
 
 	if (connection == NULL)
 	{
@@ -231,13 +250,17 @@ pooldiag_blocking(PG_FUNCTION_ARGS)
 	locks = pooldiag_locks_read();
 	if (locks->count == 0)
 		return (Datum) 0;
-	live = pooldiag_live_read(POOLDIAG_READ_QUERY);
+	live = pooldiag_live_read(0);
 	for (int i = 0; i < locks->count; i++)
 	{
 		const PoolDiagWaiter *waiter = &locks->waiters[i];
-		PoolDiagConnection *connection = pooldiag_live_find(live, waiter->pid);
+		const PoolDiagConnection *connection;
 		PoolDiagRow row = {0};
 
+		/* Has got its lock since the waits were read. */
+		if (waiter->blocker_count == 0)
+			continue;
+		connection = find_process(live, waiter->pid);
 		pooldiag_row_int(&row, waiter->pid);
 		pooldiag_row_age(&row, live->now, waiter->since);
 		pooldiag_row_text(&row, waiter->tag.locktag_type <= LOCKTAG_LAST_TYPE

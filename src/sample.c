@@ -3,7 +3,7 @@
  *	  Making one sample: from connections, one by one, to counts and peaks.
  *
  * The sampler fills the one that it publishes; a session that asks fills a copy of its own with
- *what it sees at that moment. No locks: a sample belongs to the process that fills it.
+ * what it sees at that moment. No locks: a sample belongs to the process that fills it.
  */
 #include "postgres.h"
 
@@ -97,13 +97,13 @@ pooldiag_sample_peak_row(PoolDiagPeakTable *table, Oid oid)
 		best = table->used++;
 	else
 	{
-		table->evictions++;
 		for (int i = 0; i < table->used; i++)
 			if (table->rows[i].connections == 0 && table->rows[i].before == 0 &&
 				(best < 0 || table->rows[i].peak.value < table->rows[best].peak.value))
 				best = i;
 		if (best < 0)
 			return -1;
+		table->evictions++;
 	}
 	memset(&table->rows[best], 0, sizeof(PoolDiagPeakRow));
 	table->rows[best].oid = oid;

@@ -1,7 +1,7 @@
 /*
  * sample.h
  *	  What one tick of the sampler knows: the server's connections, counted by state, pool, database
- *and role.
+ * and role.
  */
 #ifndef POOLDIAG_SAMPLE_H
 #define POOLDIAG_SAMPLE_H

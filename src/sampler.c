@@ -3,19 +3,20 @@
  *	  The background worker that samples the server: a tick every pooldiag.sample_interval.
  *
  * It is attached to shared memory only, starts with the postmaster and so runs during recovery and
- *on a standby, takes no connection slot, holds no snapshot and no lock, and waits for no disk and
- *no session: an entry that its owner is writing each time is counted as it was before.
+ * on a standby, takes no connection slot, holds no snapshot and no lock, and waits for no disk and
+ * no session: an entry that its owner is writing each time is counted as it was before.
  *
  * It works on a sample of its own and publishes copies (shared.c). When it is started again it goes
- *on from the last one published, so that peaks and the directory of pools outlive it. What it keeps
- *beside that, one copy of each slot with the pool it was matched to, is memory of its own, sized at
- *start: a tick reads an entry only where the entry's change count has moved.
+ * on from the last one published, so that peaks and the directory of pools outlive it. What it keeps
+ * beside that, one copy of each slot with the pool it was matched to, is memory of its own, sized at
+ * start: a tick reads an entry only where the entry's change count has moved.
  */
 #include "postgres.h"
 
 #include <math.h>
 #include <time.h>
 
+#include "common/hashfn.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -41,6 +42,7 @@
 typedef struct SlotMemory
 {
 	uint64 generation; /* of the directory when the pool was found */
+	uint32 key;		   /* hash of what the pool was found by */
 	int pool;
 	int database; /* rows in the sample's tables of peaks, or -1 */
 	int role;
@@ -49,18 +51,31 @@ typedef struct SlotMemory
 
 static PoolDiagSample *sample = NULL;
 static SlotMemory *slots = NULL;
+static bool maybe_room = true; /* this tick has not seen the directory full */
 
 /* Puts the settings that this process has read in force, for all. */
 static void
 configure(void)
 {
 	PoolDiagPoolDefaults defaults = pooldiag_settings_pool_defaults();
+	int count;
+	PoolDiagPoolDef *defs = pooldiag_settings_pool_defs(&count);
 
-	pooldiag_pools_configure(&sample->pools, pooldiag_pool_defs->defs, pooldiag_pool_defs->count,
-							 &defaults);
+	pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
+	pfree(defs);
 	sample->interval_ms = pooldiag_sample_interval;
 	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
 	sample->statement_timeout_ms = StatementTimeout;
+}
+
+/* What of a connection decides on its pool, names of the login apart, which stay for as long as the pid does. */
+static uint32
+pool_key(const PoolDiagBackend *backend)
+{
+	uint32 process = hash_bytes_uint32((uint32) backend->pid ^ (uint32) backend->backend_start);
+
+	return hash_combine(process, hash_bytes((const unsigned char *) backend->application_name,
+											strlen(backend->application_name)));
 }
 
 static void
@@ -72,6 +87,7 @@ find_pool(SlotMemory *slot)
 
 	slot->pool = POOLDIAG_NO_POOL;
 	slot->generation = pools->generation;
+	slot->key = pool_key(&slot->backend);
 	if (slot->backend.state == POOLDIAG_STARTING ||
 		!pooldiag_sessions_identity(slot->backend.procno, slot->backend.pid, user, database))
 		return;
@@ -92,32 +108,41 @@ count_peak_row(PoolDiagPeakTable *table, Oid oid, int remembered)
 	return row;
 }
 
+/* Within a tick room is only ever taken, so that once there is none the answer stays. */
+static bool
+has_room(void)
+{
+	if (maybe_room)
+		maybe_room = pooldiag_pools_has_room(&sample->pools);
+	return maybe_room;
+}
+
+/* Must the pool of this slot be looked for? Not where only its state has changed. */
+static bool
+needs_pool(const SlotMemory *slot, PoolDiagRead read)
+{
+	const PoolDiagPools *pools = &sample->pools;
+
+	/* What had no names yet, or found no room, is tried again. */
+	if (slot->pool == POOLDIAG_NO_POOL || slot->generation != pools->generation ||
+		(slot->pool == pools->capacity && has_room()))
+		return true;
+	return read == POOLDIAG_SLOT_CHANGED &&
+		   (slot->backend.state == POOLDIAG_STARTING || slot->key != pool_key(&slot->backend));
+}
+
 static void
 sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 {
-	PoolDiagPools *pools = &sample->pools;
-	bool retry;
+	PoolDiagRead read =
+		pooldiag_backends_read(procno, POOLDIAG_READ_CLIENT, READ_TRIES, &slot->backend);
 
-	switch (pooldiag_backends_read(procno, POOLDIAG_READ_CLIENT, READ_TRIES, &slot->backend))
-	{
-		case POOLDIAG_SLOT_FREE:
-			return;
-		case POOLDIAG_SLOT_BUSY:
-			sample->self.busy_slots++;
-			if (slot->backend.pid == 0)
-				return;
-			break;
-		case POOLDIAG_SLOT_CHANGED:
-			find_pool(slot);
-			break;
-		case POOLDIAG_SLOT_UNCHANGED:
-			/* What found no room, or had no names yet, is tried again. */
-			retry = slot->pool == POOLDIAG_NO_POOL ||
-					(slot->pool == pools->capacity && pooldiag_pools_has_room(pools));
-			if (retry || slot->generation != pools->generation)
-				find_pool(slot);
-			break;
-	}
+	if (read == POOLDIAG_SLOT_BUSY)
+		sample->self.busy_slots++;
+	if (slot->backend.pid == 0)
+		return;
+	if (needs_pool(slot, read))
+		find_pool(slot);
 	slot->database = count_peak_row(&sample->databases, slot->backend.databaseid, slot->database);
 	slot->role = count_peak_row(&sample->roles, slot->backend.userid, slot->role);
 	pooldiag_sample_add(sample, &slot->backend, slot->pool, now);
@@ -129,6 +154,7 @@ take_sample(void)
 	TimestampTz now = GetCurrentTimestamp();
 
 	pooldiag_sample_clear_counts(sample);
+	maybe_room = true;
 	for (int procno = 0; procno < MaxConnections; procno++)
 		sample_slot(&slots[procno], procno, now);
 	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
@@ -309,7 +335,10 @@ pooldiag_sampler_wait_for_tick(long timeout_ms)
 		wait_event = WaitEventExtensionNew("PoolDiagSampleNow");
 
 	if (pooldiag_control->sampler_pid != 0)
+	{
+		pg_read_barrier();
 		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
+	}
 
 	ConditionVariablePrepareToSleep(&pooldiag_control->tick_served);
 	for (;;)

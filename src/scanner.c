@@ -9,7 +9,7 @@
  * Spaces, tabs and newlines may stand between them. Here is all that knows these rules: reading a
  * text token by token, saying what was expected at a token and what was found there, and writing a
  * word back. It allocates nothing, is blind to the locale, and never writes past the end of a
- *buffer.
+ * buffer.
  */
 #include "scanner.h"
 

@@ -19,7 +19,8 @@
 /* Why a text does not parse. */
 typedef struct PoolDiagParseError
 {
-	int position; /* the offending character's, from 1 (UTF-8 continuation bytes not counted) */
+	int position;  /* the offending character's, from 1 (UTF-8 continuation bytes not counted) */
+	bool too_many; /* there is no room for more definitions */
 	char message[256]; /* "expected ..., found ...", for errdetail after "At position N: " */
 } PoolDiagParseError;
 

@@ -149,23 +149,22 @@ put_slots(ReturnSetInfo *result, const PoolDiagLive *live)
 	put_line(result, line.data);
 
 	resetStringInfo(&line);
-	appendStringInfo(&line,
-					 "       active %d, idle %d, idle in transaction %d (aborted %d), starting %d",
+	appendStringInfo(&line, "active %d, idle %d, idle in transaction %d (aborted %d), starting %d",
 					 server->by_state[POOLDIAG_ACTIVE] + server->by_state[POOLDIAG_FASTPATH],
 					 server->by_state[POOLDIAG_IDLE],
 					 server->by_state[POOLDIAG_IDLE_IN_TRANSACTION] +
 						 server->by_state[POOLDIAG_IDLE_IN_TRANSACTION_ABORTED],
 					 server->by_state[POOLDIAG_IDLE_IN_TRANSACTION_ABORTED],
 					 server->by_state[POOLDIAG_STARTING]);
-	put_line(result, line.data);
+	put_wrapped(result, "       ", "       ", line.data);
 
 	resetStringInfo(&line);
-	appendStringInfo(&line, "       waiting for a lock %d, slow %d, leak suspects %d",
-					 server->waiting, server->slow, server->leaks);
+	appendStringInfo(&line, "waiting for a lock %d, slow %d, leak suspects %d", server->waiting,
+					 server->slow, server->leaks);
 	if (live->sampled)
 		appendStringInfo(&line, ", most connections so far %d",
 						 Max(live->sample->connections_peak.value, server->connections));
-	put_line(result, line.data);
+	put_wrapped(result, "       ", "       ", line.data);
 	if (live->masked > 0)
 		put_line(result, psprintf("       %d connections of other roles are not yours to see",
 								  live->masked));
@@ -248,7 +247,7 @@ put_advice(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 		else
 			put_wrapped(result, lead, "         ", pooldiag_text_printable(item->title));
 		/* What a rule says of several pools it says once. */
-		if (item->remedy != NULL && strcmp(explained, item->advice) != 0)
+		if (strcmp(item->rule, "all_clear") != 0 && strcmp(explained, item->advice) != 0)
 			put_wrapped(result, "         ", "         ", item->advice);
 		explained = item->advice;
 	}

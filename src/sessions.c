@@ -1,13 +1,13 @@
 /*
  * sessions.c
  *	  What runs inside sessions: at login each publishes its names, so that no worker needs a
- *catalog.
+ * catalog.
  *
  * A session writes the identity of its own slot once, after it has authenticated and before it has
- *an entry in the backend status array, with plain stores: it zeroes the pid, writes the names, then
- *the pid. A reader that finds the same pid before and after has what belongs to that pid. The names
- *are those of the login; a role that is renamed under a live session keeps its old one here until
- *the session ends.
+ * an entry in the backend status array, with plain stores: it zeroes the pid, writes the names, then
+ * the pid. A reader that finds the same pid before and after has what belongs to that pid. The names
+ * are those of the login; a role that is renamed under a live session keeps its old one here until
+ * the session ends.
  */
 #include "postgres.h"
 

@@ -3,10 +3,10 @@
  *	  set_pool and drop_pool: editing pooldiag.pools as ALTER SYSTEM does.
  *
  * The text to start from is what postgresql.auto.conf holds, which may be newer than what this
- *session has read; where it holds none, the setting in force. Reading, editing and writing happen
- *under a lock that all databases share, so that of two calls at once both last. Nothing of this is
- *transactional: the file is written, and the server told to reload, at once, and ROLLBACK undoes
- *neither.
+ * session has read; where it holds none, the setting in force. Reading, editing and writing happen
+ * under a lock that all databases share, so that of two calls at once both last. Nothing of this is
+ * transactional: the file is written, and the server told to reload, at once, and ROLLBACK undoes
+ * neither.
  */
 #include "postgres.h"
 
@@ -62,7 +62,12 @@ current_text(void)
 	FILE *file = AllocateFile(PG_AUTOCONF_FILENAME, "r");
 
 	if (file == NULL)
+	{
+		if (errno != ENOENT)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not open file \"%s\": %m", PG_AUTOCONF_FILENAME)));
 		return text;
+	}
 	(void) ParseConfigFp(file, PG_AUTOCONF_FILENAME, 0, ERROR, &head, &tail);
 	FreeFile(file);
 	for (ConfigVariable *item = head; item != NULL; item = item->next)
@@ -83,7 +88,8 @@ parse(const char *text)
 	if (definitions.count < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid value for parameter \"%s\": \"%s\"", SETTING, text),
-						errdetail("At position %d: %s.", error.position, error.message)));
+						errdetail("At position %d: %s.", error.position, error.message),
+						errhint("Start anew with ALTER SYSTEM RESET %s.", SETTING)));
 	return definitions;
 }
 
@@ -129,6 +135,10 @@ replace(const Definitions *definitions, const PoolDiagPoolDef *old, const char *
 	}
 	if (old == NULL)
 		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", changed);
+	/* ALTER SYSTEM takes no newline; where the grammar has one, it is a blank. */
+	for (char *at = text.data; *at != '\0'; at++)
+		if (*at == '\n')
+			*at = ' ';
 	return text.data;
 }
 
@@ -237,7 +247,8 @@ take_text(FunctionCallInfo fcinfo, int argument, const char *what, char *field, 
 	value = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	if (strlen(value) >= POOLDIAG_NAME_LEN)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the %s is longer than %d bytes", what, POOLDIAG_NAME_LEN - 1)));
+						errmsg("the %s is longer than %d bytes", what, POOLDIAG_NAME_LEN - 1),
+						errhint("In a pattern, * stands for any run of characters.")));
 	for (const char *at = value; *at != '\0'; at++)
 		if ((unsigned char) *at < ' ' || *at == 0x7f)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -256,7 +267,8 @@ take_int(FunctionCallInfo fcinfo, int argument, const char *what, int least, int
 	*field = PG_GETARG_INT32(argument);
 	if (*field < least || *field > POOLDIAG_MAX_COUNT)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s must be from %d to %d", what, least, POOLDIAG_MAX_COUNT)));
+						errmsg("%s must be from %d to %d", what, least, POOLDIAG_MAX_COUNT),
+						errhint("Leave it out, or give NULL, to keep what is set.")));
 }
 
 static void
@@ -289,7 +301,8 @@ pooldiag_set_pool(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("the name of a pool must not be null")));
+						errmsg("the name of a pool must not be null"),
+						errhint("SHOW %s lists the declared pools.", SETTING)));
 	memset(&def, 0, sizeof(def));
 	def.size = def.max_overflow = def.instances = POOLDIAG_UNSTATED;
 	def.timeout_ms = def.recycle_ms = def.slow_ms = def.leak_ms = POOLDIAG_UNSTATED;

@@ -3,8 +3,8 @@
  *	  The settings: their names, ranges, defaults and checks.
  *
  * Every process parses for itself. What all must agree on, the definitions of pools and their
- *thresholds, the sampler publishes with its sample, as an idle session runs no code and has not
- *seen a reload.
+ * thresholds, the sampler publishes with its sample, as an idle session runs no code and has not
+ * seen a reload.
  */
 #include "postgres.h"
 
@@ -21,7 +21,6 @@ int pooldiag_max_pools = 64;
 int pooldiag_sample_interval = 1000;
 int pooldiag_operation_timeout = 30000;
 bool pooldiag_track_query_text = true;
-const PoolDiagPoolDefs *pooldiag_pool_defs = NULL;
 
 static int environment = POOLDIAG_ENV_STAGING;
 static int pool_size = -1;
@@ -69,37 +68,31 @@ refuse(const PoolDiagParseError *error, const char *example)
 	return false;
 }
 
+/*
+ * Checks, and forgets what it parsed: after a reload every session runs this, and hardly any needs the
+ * definitions.
+ */
 static bool
 check_pools(char **newval, void **extra, GucSource source)
 {
 	/* Whatever somebody typed, it takes no more memory than the pools that there may be. */
-	int upper = pooldiag_grammar_count_upper(*newval);
-	int most = Min(upper, pooldiag_max_pools);
-	PoolDiagPoolDefs *parsed;
-	PoolDiagParseError error;
+	int most = Min(pooldiag_grammar_count_upper(*newval), pooldiag_max_pools);
+	PoolDiagPoolDef *parsed = guc_malloc(LOG, sizeof(PoolDiagPoolDef) * most);
+	PoolDiagParseError error = {0};
+	int count;
 
-	parsed = guc_malloc(LOG, offsetof(PoolDiagPoolDefs, defs) + sizeof(PoolDiagPoolDef) * most);
 	if (parsed == NULL)
 		return false;
-	parsed->count = pooldiag_grammar_parse_pools(*newval, parsed->defs, most, &error);
-	if (parsed->count < 0)
-	{
-		guc_free(parsed);
-		refuse(&error, "web(application_name=web*, size=50, max_overflow=100), "
-					   "jobs(user=jobs, size=5)");
-		if (upper > most)
-			GUC_check_errhint("pooldiag.max_pools says how many can be declared; raising it needs "
-							  "a restart of the server.");
-		return false;
-	}
-	*extra = parsed;
-	return true;
-}
-
-static void
-assign_pools(const char *newval, void *extra)
-{
-	pooldiag_pool_defs = extra;
+	count = pooldiag_grammar_parse_pools(*newval, parsed, most, &error);
+	guc_free(parsed);
+	if (count >= 0)
+		return true;
+	refuse(&error, "web(application_name=web*, size=50, max_overflow=100), "
+				   "jobs(user=jobs, size=5)");
+	if (error.too_many)
+		GUC_check_errhint("pooldiag.max_pools says how many can be declared; raising it needs a "
+						  "restart of the server.");
+	return false;
 }
 
 static bool
@@ -131,6 +124,21 @@ check_breakers(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+/* The definitions in this process's pooldiag.pools, palloc'd, in their order. */
+PoolDiagPoolDef *
+pooldiag_settings_pool_defs(int *count)
+{
+	int most = pooldiag_grammar_count_upper(pools);
+	PoolDiagPoolDef *defs = palloc(sizeof(PoolDiagPoolDef) * most);
+	PoolDiagParseError error;
+
+	*count = pooldiag_grammar_parse_pools(pools, defs, most, &error);
+	if (*count < 0)
+		elog(ERROR, "pooldiag.pools does not parse: at position %d, %s", error.position,
+			 error.message);
+	return defs;
+}
+
 /* What pools that don't state a figure of their own have. */
 PoolDiagPoolDefaults
 pooldiag_settings_pool_defaults(void)
@@ -158,10 +166,10 @@ define_int(const char *name, const char *description, const char *more, int *var
 
 static void
 define_string(const char *name, const char *description, const char *more, char **variable,
-			  const char *default_value, GucStringCheckHook check, GucStringAssignHook assign)
+			  const char *default_value, GucStringCheckHook check)
 {
 	DefineCustomStringVariable(name, description, more, variable, default_value, PGC_SIGHUP, 0,
-							   check, assign, NULL);
+							   check, NULL, NULL);
 }
 
 static void
@@ -192,7 +200,7 @@ define_pool_settings(GucContext at_start)
 				  "A list of name(key=value, ...) with the keys application_name, user, database "
 				  "(patterns with * and ?), size, max_overflow, instances, timeout, recycle, slow, "
 				  "leak.",
-				  &pools, "", check_pools, assign_pools);
+				  &pools, "", check_pools);
 }
 
 static void
@@ -224,7 +232,7 @@ define_breaker_settings(void)
 	define_string("pooldiag.breakers", "Overrides limits and modes of circuit breakers.",
 				  "A list of name(key=value, ...) with the keys limit, failures, reset, mode. Its "
 				  "form is checked; nothing acts on it in this version.",
-				  &breakers, "", check_breakers, NULL);
+				  &breakers, "", check_breakers);
 	define_int("pooldiag.failure_threshold",
 			   "Sets how many consecutive failing evaluations open a breaker.", NOT_ACTED_ON,
 			   &failure_threshold, 10, 1, 1000000, PGC_SIGHUP, 0);
@@ -234,7 +242,7 @@ define_breaker_settings(void)
 			   "Sets how many consecutive healthy evaluations close a half-open breaker.",
 			   NOT_ACTED_ON, &half_open_samples, 3, 1, 1000000, PGC_SIGHUP, 0);
 	define_string("pooldiag.notify_channel", "Names the channel on which alerts are notified.",
-				  NOT_ACTED_ON, &notify_channel, "pooldiag", NULL, NULL);
+				  NOT_ACTED_ON, &notify_channel, "pooldiag", NULL);
 }
 
 static void
@@ -248,7 +256,7 @@ define_operation_settings(void)
 			   NOT_ACTED_ON, &operation_interval, 10000, 1000, 3600 * 1000, PGC_SIGHUP,
 			   GUC_UNIT_MS);
 	define_string("pooldiag.database", "Names the database in which the canary runs.", NOT_ACTED_ON,
-				  &database, "postgres", NULL, NULL);
+				  &database, "postgres", NULL);
 	DefineCustomEnumVariable("pooldiag.canary_write", "Sets when the canary commits a WAL record.",
 							 NOT_ACTED_ON, &canary_write, 0, canary_writes, PGC_SIGHUP, 0, NULL,
 							 NULL, NULL);
@@ -261,15 +269,15 @@ define_http_settings(void)
 			   NOT_ACTED_ON, &http_port, 0, 0, 65535, PGC_SIGHUP, 0);
 	define_string("pooldiag.http_listen_addresses",
 				  "Sets the addresses on which the HTTP endpoint listens.", NOT_ACTED_ON,
-				  &http_listen_addresses, "127.0.0.1", NULL, NULL);
+				  &http_listen_addresses, "127.0.0.1", NULL);
 	DefineCustomEnumVariable("pooldiag.http_access",
 							 "Sets what the HTTP endpoint answers without a token.", NOT_ACTED_ON,
 							 &http_access, 0, http_accesses, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_string("pooldiag.http_token_file",
 				  "Names the file that holds the token of the HTTP endpoint.", NOT_ACTED_ON,
-				  &http_token_file, "", NULL, NULL);
+				  &http_token_file, "", NULL);
 	define_string("pooldiag.http_hosts", "Lists further Host names that the endpoint accepts.",
-				  NOT_ACTED_ON, &http_hosts, "", NULL, NULL);
+				  NOT_ACTED_ON, &http_hosts, "", NULL);
 }
 
 /* To be called from _PG_init. */

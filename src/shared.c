@@ -4,22 +4,27 @@
  *
  * Three parts, sized at server start and never grown:
  *
- * control     one PoolDiagControl: who the sampler is, requests for a tick, which sample is the
- *newest. identities  one PoolDiagIdentity for each regular slot. Its only writer is the session
- *that holds the slot, once, when it has authenticated (sessions.c). samples     two PoolDiagSample,
- *of which the sampler fills the older and then makes it the newest by raising control->published. A
- *reader copies the newest, and copies again if two more were published meanwhile or one was, as its
- *buffer is then the next to be written.
+ * control
+ *	  One PoolDiagControl: who the sampler is, requests for a tick, which sample is the newest.
+ * identities
+ *	  One PoolDiagIdentity for each regular slot. Its only writer is the session that holds the slot, once,
+ *	  when it has authenticated (sessions.c).
+ * samples
+ *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
+ *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
+ *	  its buffer is then the next to be written.
  *
- * So nobody waits for anybody: there is no lock here. A sampler that is stopped or killed anywhere
- *leaves a whole sample behind for readers, and a reader that is stopped delays no sampler. What is
- *torn by a SIGKILL goes with the server's restart, which makes shared memory anew.
+ * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now.
+ * A sampler that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is
+ * stopped delays no sampler. What is torn by a SIGKILL goes with the server's restart, which makes shared memory
+ * anew.
  */
 #include "postgres.h"
 
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "settings.h"
@@ -87,6 +92,7 @@ start_shared_memory(void)
 	if (!found)
 	{
 		memset(base, 0, total_size());
+		pooldiag_control->started_at = GetCurrentTimestamp();
 		pg_atomic_init_u64(&pooldiag_control->ticks_requested, 0);
 		pg_atomic_init_u64(&pooldiag_control->ticks_served, 0);
 		pg_atomic_init_u64(&pooldiag_control->published, 0);
@@ -119,6 +125,8 @@ pooldiag_shared_publish(const PoolDiagSample *sample)
 {
 	uint64 next = pg_atomic_read_u64(&pooldiag_control->published) + 1;
 
+	/* Readers of the buffer that is overwritten must have seen that the other one is the newest. */
+	pg_memory_barrier();
 	memcpy(samples + (next % 2) * one_sample_size(), sample,
 		   pooldiag_sample_size(pooldiag_max_pools));
 	pg_write_barrier();

@@ -20,6 +20,9 @@ typedef struct PoolDiagIdentity
 
 typedef struct PoolDiagControl
 {
+	/* When this memory was made: at the server's start, and again after a crash. */
+	TimestampTz started_at;
+
 	/* The sampler's, written at its start; pid is zeroed when it ends in order. */
 	int sampler_pid;
 	int sampler_procno;

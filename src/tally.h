@@ -3,7 +3,7 @@
  *	  Counting connections: how many there are in each state, and which of them deserve a look.
  *
  * Pure: unit tests link it. Instants are the server's, microseconds since 2000-01-01 UTC; 0 is not
- *known.
+ * known.
  */
 #ifndef POOLDIAG_TALLY_H
 #define POOLDIAG_TALLY_H

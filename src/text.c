@@ -3,7 +3,7 @@
  *	  Texts that came from elsewhere: encodings, control characters, widths on a terminal.
  *
  * Names of roles and databases are in the encoding of the database in which they were made,
- *statements in that of their session's; both may be another than the reader's.
+ * statements in that of their session's; both may be another than the reader's.
  */
 #include "postgres.h"
 

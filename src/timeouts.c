@@ -3,7 +3,7 @@
  *	  Which sessions no timeout would end, as roles and databases are set.
  *
  * Reads pg_db_role_setting in the asking session. What a session has set for itself, or its client
- *has asked for when it connected, is in that session's memory only.
+ * has asked for when it connected, is in that session's memory only.
  */
 #include "postgres.h"
 
@@ -27,17 +27,6 @@ typedef struct Override
 	Oid role;
 	int ms;
 } Override;
-
-/* The setting as this session would reset it to, in milliseconds: the server's, as far as it can
- * tell. */
-int
-pooldiag_timeouts_own(const char *setting)
-{
-	int ms = 0;
-
-	(void) parse_int(GetConfigOptionResetString(setting), &ms, GUC_UNIT_MS, NULL);
-	return ms;
-}
 
 static bool
 find_value(ArrayType *config, const char *setting, int *ms)
@@ -114,6 +103,24 @@ effective_ms(List *overrides, Oid database, Oid role, int server_ms, int *rank_f
 		}
 	}
 	*rank_found = best;
+	return ms;
+}
+
+/*
+ * The server's value of the setting, in milliseconds, as far as this session can tell: what it would reset it
+ * to. Where its own role or database overrides the setting, that hides the server's, and the result is
+ * POOLDIAG_TIMEOUT_UNKNOWN.
+ */
+int
+pooldiag_timeouts_own(const char *setting)
+{
+	int ms = 0;
+	int rank;
+
+	(void) effective_ms(read_overrides(setting), MyDatabaseId, GetSessionUserId(), 0, &rank);
+	if (rank != RANK_SERVER)
+		return POOLDIAG_TIMEOUT_UNKNOWN;
+	(void) parse_int(GetConfigOptionResetString(setting), &ms, GUC_UNIT_MS, NULL);
 	return ms;
 }
 

@@ -18,6 +18,9 @@ typedef struct PoolDiagUntimedRole
 	const char *database; /* NULL: any */
 } PoolDiagUntimedRole;
 
+/* In place of the server's value: not known. No timeout is negative. */
+#define POOLDIAG_TIMEOUT_UNKNOWN (-1)
+
 typedef struct PoolDiagUntimed
 {
 	int connections;

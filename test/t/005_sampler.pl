@@ -109,9 +109,7 @@ wait_until(
 is_deeply(\@wrong, [], 'after ten intervals without a sample the server is unhealthy, and not before');
 is($eye->value(q{SELECT pooldiag.health_detailed() -> 'self' ->> 'sampler_silent'}), 'true',
 	'health_detailed() says why');
-my @screen = $eye->column('SELECT pooldiag.report()');
-like($screen[0], qr/^unhealthy /, 'and report() that it is');
-unlike("@screen", qr/All systems operating normally/, 'without contradicting itself');
+like(($eye->column('SELECT pooldiag.report()'))[0], qr/^unhealthy /, 'and report() that it is');
 
 $eye->query(q{SET statement_timeout = '300ms'});
 is($eye->try('SELECT pooldiag.sample_now()')->{error}{C}, '57014', 'who waits for a sample can be canceled');
@@ -120,7 +118,7 @@ is($eye->value('SELECT 1'), 1, 'and works on');
 
 my $error = $other->finish->{error};
 my $waited = time() - $stopped;
-is("$error->{C} $error->{M}", '57014 the sampler took no tick within 10 seconds', 'sample_now() gives up');
+is("$error->{C} $error->{M}", '55000 the sampler took no tick within 10 seconds', 'sample_now() gives up');
 like($error->{H}, qr/pooldiag sampler/, 'with a hint');
 ok($waited > 9.9 && $waited < 10 + PoolDiag::Session::patience(), "after ten seconds ($waited)");
 
@@ -150,6 +148,9 @@ is($eye->value(q{SELECT declared FROM pooldiag.pools WHERE pool = 'shop'}), 't',
 $eye->poll(q{SELECT clock_timestamp() > pg_postmaster_start_time() + interval '2 s'});
 is($eye->value(q{SELECT pooldiag.health() ->> 'status'}), 'unhealthy', 'after ten intervals the server is unhealthy');
 is($eye->value(q{SELECT pooldiag.health_detailed() -> 'self' ->> 'sampler_silent'}), 'true', 'and health_detailed() says why');
+# With nobody else connected there is nothing but the sampler to complain of.
+unlike(join("\n", $eye->value('SELECT pooldiag.health()'), $eye->column('SELECT pooldiag.report()')),
+	qr/All systems operating normally/, 'and nobody says that all is well');
 
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|reinitializing/, 'the server was never the worse for it');
