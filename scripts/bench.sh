@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh: runs the scripts test/bench/*.sh, or those that BENCH="NAME ..." names, one after the other.
 #
-# Each finds in its environment RUN, a folder for it whose work/ belongs to the server's user, and BIN,
+# Each finds in its environment RUN, a folder for it whose var/ belongs to the server's user, and BIN,
 # the programs of a private PostgreSQL with pooldiag installed. scripts/lib.sh has what starts a server.
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh

@@ -3,7 +3,7 @@
 # brings, and what pooldiag says about them.
 #
 # demo/run is the run's folder, or, where the server's user can't enter the checkout, a link to it:
-#   pg/    PostgreSQL's copy       work/  data, socket, logs; the server user's
+#   pg/    PostgreSQL's copy       var/  data, socket, logs; the server user's
 #   pids   the load's processes    app/   the application
 #
 # DEMO_SECONDS is how long the load lasts (600).
@@ -38,7 +38,7 @@ stop_demo() {
 		while read -r pid; do
 			end "$pid" "$dir" TERM KILL
 		done < <(cat "$dir/pids" 2>/dev/null || true)
-		if read -r pid 2>/dev/null <"$dir/work/data/postmaster.pid"; then
+		if read -r pid 2>/dev/null <"$dir/var/data/postmaster.pid"; then
 			end "$pid" "$dir" INT QUIT
 		fi
 		rm -rf "$dir"
@@ -63,20 +63,20 @@ make_run() {
 
 # Starts a server on a free port and sets port; whether one is free shows when the server binds it.
 start_server() {
-	local log=$run/work/server.log
-	"${as_server[@]}" "$bin/initdb" -D "$run/work/data" -U postgres -A trust -E UTF8 --no-sync >"$run/initdb.log" 2>&1 ||
+	local log=$run/var/server.log
+	"${as_server[@]}" "$bin/initdb" -D "$run/var/data" -U postgres -A trust -E UTF8 --no-sync >"$run/initdb.log" 2>&1 ||
 		die "initdb failed, see $run/initdb.log"
-	"${as_server[@]}" mkdir "$run/work/sock"
+	"${as_server[@]}" mkdir "$run/var/sock"
 
 	# Superusers come in by the socket, in a folder that only the server's user can enter. By TCP, where
 	# every user of this machine could, come roles that can do no harm outside this server.
-	"${as_server[@]}" tee "$run/work/data/pg_hba.conf" >/dev/null <<-'HBA'
+	"${as_server[@]}" tee "$run/var/data/pg_hba.conf" >/dev/null <<-'HBA'
 		local all  all                        trust
 		host  demo shop,jobs,reporting,oncall 127.0.0.1/32 trust
 	HBA
-	"${as_server[@]}" tee -a "$run/work/data/postgresql.conf" >/dev/null <<-CONF
+	"${as_server[@]}" tee -a "$run/var/data/postgresql.conf" >/dev/null <<-CONF
 		listen_addresses = '127.0.0.1'
-		unix_socket_directories = '$run/work/sock'
+		unix_socket_directories = '$run/var/sock'
 		max_connections = 60
 		shared_buffers = 64MB
 		fsync = off
@@ -90,7 +90,7 @@ start_server() {
 	CONF
 
 	for ((port = 54320; port < 54420; port++)); do
-		if "${as_server[@]}" "$bin/pg_ctl" -D "$run/work/data" -l "$log" -o "-p $port" -s -w start 2>/dev/null 8>&-; then
+		if "${as_server[@]}" "$bin/pg_ctl" -D "$run/var/data" -l "$log" -o "-p $port" -s -w start 2>/dev/null 8>&-; then
 			return
 		fi
 		grep -q 'could not create any TCP/IP sockets' "$log" || break
@@ -100,22 +100,22 @@ start_server() {
 	die "the server does not start"
 }
 
-sql() { "$bin/psql" -X -q -v ON_ERROR_STOP=1 -P pager=off -h "$run/work/sock" -p "$port" -U "$1" "${@:2}"; }
+sql() { "$bin/psql" -X -q -v ON_ERROR_STOP=1 -P pager=off -h "$run/var/sock" -p "$port" -U "$1" "${@:2}"; }
 
 # Starts a command that outlives this script, for as long as the load lasts: load NAME COMMAND ...
 load() {
 	setsid "${as_server[@]}" PGHOST=127.0.0.1 PGPORT="$port" PGDATABASE=demo timeout "$seconds" "${@:2}" \
-		</dev/null >"$run/work/$1.log" 2>&1 8>&- &
+		</dev/null >"$run/var/$1.log" 2>&1 8>&- &
 	echo $! >>"$run/pids"
 }
 
 start_load() {
-	"${as_server[@]}" touch "$run/work"/{jobs,reporting,web}.log
+	"${as_server[@]}" touch "$run/var"/{jobs,reporting,web}.log
 	mkdir "$run/app"
 	cp "$root/test/demo/app.py" "$run/app/"
 	chmod -R a+rX "$run/app"
 	sql postgres -d demo -f "$root/test/demo/setup.sql"
-	"$bin/pgbench" -h "$run/work/sock" -p "$port" -U jobs -d demo -i -q >/dev/null 2>&1
+	"$bin/pgbench" -h "$run/var/sock" -p "$port" -U jobs -d demo -i -q >/dev/null 2>&1
 	sql postgres -d demo -c 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reporting'
 	load jobs env PGAPPNAME=jobs "$bin/pgbench" -U jobs -n -c 4 -R 40 -T "$seconds"
 	load reporting env PGAPPNAME=reporting "$bin/pgbench" -U reporting -n -S -c 2 -R 20 -T "$seconds"
@@ -134,7 +134,7 @@ wait_for_trouble() {
 		fi
 		sleep 0.5
 	done
-	say "not all of the load's troubles showed up in 30 s; see $run/work/web.log"
+	say "not all of the load's troubles showed up in 30 s; see $run/var/web.log"
 }
 
 # show WHAT-TO-SEE QUERY, run by the role on call
@@ -155,7 +155,7 @@ show_all() {
 		"SELECT pool, declared, size, max_overflow AS max_over, connections AS conns, checked_out AS out, idle, overflow,
 		        round(utilization_percent) AS util, round(saturation_percent) AS satur, peak_checked_out AS peak, leaks
 		 FROM pooldiag.pools"
-	printf '(The application itself counts: %s.)\n' "$(grep '^size' "$run/work/web.log" | tail -n 1)"
+	printf '(The application itself counts: %s.)\n' "$(grep '^size' "$run/var/web.log" | tail -n 1)"
 
 	show "Who holds the connections: each role, application and address." \
 		"SELECT usename, application_name, client_addr, connections AS conns, active, idle, idle_in_transaction AS in_xact,
@@ -219,14 +219,14 @@ say_goodbye() {
 		--- The server keeps running; the load stops by itself after $lasts.
 
 		Connect, as the role on call:   $psql -h 127.0.0.1 -p $port -U oncall demo
-		or as superuser:                $psql -h $run/work/sock -p $port -U postgres demo
+		or as superuser:                $psql -h $run/var/sock -p $port -U postgres demo
 
 		Try:   SELECT pooldiag.report() \watch 1
 		       SELECT title, remedy FROM pooldiag.recommendations;     -- paste the remedy for the leaks, and see
 		       SELECT * FROM pooldiag.blocking;                        -- who waited for them move on
 		       SELECT jsonb_pretty(pooldiag.health_detailed());
 
-		Logs:  $run/work/*.log
+		Logs:  $run/var/*.log
 		Stop:  make demo-stop     (stops server and load, removes demo/)
 	EOT
 }
@@ -255,7 +255,7 @@ case ${1-} in
 
 		say "building"
 		make_run
-		as_server=("${server_user[@]}" env -C "$run/work")
+		as_server=("${server_user[@]}" env -C "$run/var")
 		private_pg "$run"
 		locked private_install "$run" || die "the build failed"
 		say "starting a server and its load in $run"

@@ -92,7 +92,7 @@ new_run_dir() {
 	die "no folder for temporary files in which programs may run; name one with TMPDIR"
 }
 
-# Prepares the folder $1 for a run: pg/ is a copy of PostgreSQL, work/ belongs to the server's user.
+# Prepares the folder $1 for a run: pg/ is a copy of PostgreSQL, var/ belongs to the server's user.
 # Sets bin, pkglib and share to places in the copy.
 private_pg() {
 	local dir=$1 from_bin from_lib from_share
@@ -103,16 +103,16 @@ private_pg() {
 	pkglib=$dir/pg$from_lib
 	share=$dir/pg$from_share
 
-	mkdir -p "$bin" "$pkglib" "$share" "$dir/work"
+	mkdir -p "$bin" "$pkglib" "$share" "$dir/var"
 	# By name: elsewhere than on Debian the folder may be /usr/bin.
 	cp -a "$from_bin"/{postgres,initdb,psql,pgbench,pg_*,create*,drop*,vacuum*} "$bin"
 	cp -a "$from_lib/." "$pkglib"
 	cp -a "$from_share/." "$share"
 	rm -f "$share"/extension/pooldiag* "$pkglib"/pooldiag*
 	if [[ $EUID -eq 0 ]]; then
-		chown postgres: "$dir/work"
+		chown postgres: "$dir/var"
 	fi
-	chmod 700 "$dir/work"
+	chmod 700 "$dir/var"
 	[[ $("$bin/pg_config" --pkglibdir) == "$pkglib" ]] ||
 		die "this PostgreSQL is not relocatable: $("$bin/pg_config" --pkglibdir) is not $pkglib"
 }
@@ -123,7 +123,7 @@ private_install() { make_here all && make_here install DESTDIR="$1/pg" >"$1/inst
 # Stops, at once, every server that still runs below the folder $1.
 stop_servers() {
 	local pidfile
-	find "$1/work" -name postmaster.pid -type f 2>/dev/null | while IFS= read -r pidfile; do
+	find "$1/var" -name postmaster.pid -type f 2>/dev/null | while IFS= read -r pidfile; do
 		"${server_user[@]}" "$bin/pg_ctl" -D "$(dirname "$pidfile")" -m immediate -t 20 stop >/dev/null 2>&1 || true
 	done
 }

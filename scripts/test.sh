@@ -175,7 +175,7 @@ run_unit() {
 
 # pg_regress and its likes: run_regress KIND PROGRAM INPUTDIR NAME ...
 run_regress() {
-	local kind=$1 program=$2 input=$3 out=$run/work/$1 rc=0 name state
+	local kind=$1 program=$2 input=$3 out=$run/var/$1 rc=0 name state
 	shift 3
 	local options=(--inputdir="$input" --outputdir="$out" --bindir="$bin" --dlpath="$pkglib"
 		--temp-instance="$out/instance" --temp-config="$source/test/pooldiag.conf" --dbname="$kind")
@@ -229,10 +229,10 @@ run_tap() {
 	for name in "${tap[@]}"; do
 		log=$run/$name.tap
 		rc=0
-		"${server_user[@]}" mkdir -p "$run/work/tap"
+		"${server_user[@]}" mkdir -p "$run/var/tap"
 		run_logged "$log" "${in_run[@]}" \
 			env -C "$source/test" PATH="$bin:$PATH" PERL5LIB="$pgxs_test/perl:$source/test" \
-			TESTDIR="$run/work/tap" TESTDATADIR="$run/work/tap/tmp_check" TESTLOGDIR="$run/work/tap/log" \
+			TESTDIR="$run/var/tap" TESTDATADIR="$run/var/tap/tmp_check" TESTLOGDIR="$run/var/tap/log" \
 			PG_REGRESS="$pgxs_test/regress/pg_regress" PGPORT=65432 \
 			timeout -k 20 "$limit" prove --verbose --nocolor --norc "t/$name.pl" || rc=$?
 		if count_tap "$log" "$rc"; then
@@ -241,8 +241,8 @@ run_tap() {
 			result 1 "tap/$name" "$remark"
 			show "output" "$log" tail -n 60
 			# The first up to PostgreSQL 15, the second from 16 on.
-			show "log" "$run/work/tap/tmp_check/log/regress_log_$name" tail -n 40
-			show "log" "$run/work/tap/log/regress_log_$name" tail -n 40
+			show "log" "$run/var/tap/tmp_check/log/regress_log_$name" tail -n 40
+			show "log" "$run/var/tap/log/regress_log_$name" tail -n 40
 		fi
 	done
 }
@@ -293,7 +293,7 @@ if [[ $((${#regress[@]} + ${#isolation[@]} + ${#tap[@]})) -gt 0 ]]; then
 	private_pg "$run"
 	pgxs_test=$pkglib/pgxs/src/test
 	# In a folder, and with one for temporary files, that the server's user can use.
-	in_run=("${server_user[@]}" env -C "$run/work" TMPDIR="$run/work")
+	in_run=("${server_user[@]}" env -C "$run/var" TMPDIR="$run/var")
 	if locked private_install "$run"; then
 		if [[ ${#regress[@]} -gt 0 ]]; then
 			run_regress regress "$pgxs_test/regress/pg_regress" "$source" "${regress[@]}"

@@ -8,26 +8,26 @@ bench=$root/test/bench
 python=$(find_python)
 
 # A server with room for $1 connections and, behind it, further lines of configuration. It listens in
-# $RUN/work only, so that benches side by side don't meet.
+# $RUN/var only, so that benches side by side don't meet.
 start_bench_server() {
-	local data=$RUN/work/data slots=$1
+	local data=$RUN/var/data slots=$1
 	shift
 	"${server_user[@]}" "$BIN/initdb" -D "$data" -A trust -U postgres -E UTF8 --no-locale >/dev/null
 	{
 		echo "listen_addresses = ''"
-		echo "unix_socket_directories = '$RUN/work'"
+		echo "unix_socket_directories = '$RUN/var'"
 		echo "shared_preload_libraries = 'pooldiag'"
 		echo "max_connections = $slots"
 		echo "shared_buffers = 256MB"
 		printf '%s\n' "$@"
 	} | "${server_user[@]}" tee -a "$data/postgresql.conf" >/dev/null
-	"${server_user[@]}" "$BIN/pg_ctl" -D "$data" -l "$RUN/work/log" -w start >/dev/null
-	export PGHOST=$RUN/work PGUSER=postgres PGDATABASE=postgres
-	chmod 711 "$RUN/work"
+	"${server_user[@]}" "$BIN/pg_ctl" -D "$data" -l "$RUN/var/log" -w start >/dev/null
+	export PGHOST=$RUN/var PGUSER=postgres PGDATABASE=postgres
+	chmod 711 "$RUN/var"
 	"$BIN/psql" -Xqc 'CREATE EXTENSION pooldiag'
 }
 
 stop_bench_server() {
-	"${server_user[@]}" "$BIN/pg_ctl" -D "$RUN/work/data" -m fast -w stop >/dev/null
-	rm -rf "$RUN/work/data"
+	"${server_user[@]}" "$BIN/pg_ctl" -D "$RUN/var/data" -m fast -w stop >/dev/null
+	rm -rf "$RUN/var/data"
 }
