@@ -123,6 +123,7 @@ private_install() { make_here all && make_here install DESTDIR="$1/pg" >"$1/inst
 # Stops, at once, every server that still runs below the folder $1.
 stop_servers() {
 	local pidfile
+	[[ -d $1/var ]] || return 0
 	find "$1/var" -name postmaster.pid -type f 2>/dev/null | while IFS= read -r pidfile; do
 		"${server_user[@]}" "$bin/pg_ctl" -D "$(dirname "$pidfile")" -m immediate -t 20 stop >/dev/null 2>&1 || true
 	done

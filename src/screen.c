@@ -207,9 +207,9 @@ put_pools(ReturnSetInfo *result, const PoolDiagLive *live)
 			fit(pooldiag_text_printable(pooldiag_live_pool_name(live, shown[i])), NAME_WIDTH);
 
 		if (pool->declared)
-			put_line(result, psprintf("%s %6d %6d %6d %6d %7d %7.1f %6d", name, tally->connections,
+			put_line(result, psprintf("%s %6d %6d %6d %6s %7d %7.1f %6d", name, tally->connections,
 									  checked_out, tally->by_state[POOLDIAG_IDLE],
-									  (int) Min(size, PG_INT32_MAX),
+									  size > 999999 ? ">1e6" : psprintf("%d", (int) size),
 									  (int) Max(0, tally->connections - size),
 									  100.0 * checked_out / size, tally->leaks));
 		else

@@ -341,7 +341,7 @@ COMMENT ON COLUMN pooldiag.leaks.idle_for IS
 COMMENT ON COLUMN pooldiag.leaks.xact_age IS
 	'How long its transaction has run.';
 COMMENT ON COLUMN pooldiag.leaks.locks_held IS
-	'Locks that it holds, as pg_locks counts them.';
+	'Heavyweight locks that it holds, as pg_locks counts them; predicate locks (SIReadLock) are left out.';
 COMMENT ON COLUMN pooldiag.leaks.blocking IS
 	'Sessions that wait for it, directly or behind others that do.';
 COMMENT ON COLUMN pooldiag.leaks.holds_xmin IS
