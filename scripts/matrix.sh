@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # matrix.sh: the whole suite on each supported version of PostgreSQL, each in a root folder of its own
 # with that version's Debian packages. One line a version; ends with "N passed, N failed", or with
-# "N passed, N failed, N skipped" where versions could not be tested.
+# "N passed, N failed, N skipped" where versions could not be tested. Fails if anything has failed, and
+# if nothing has passed.
 #
 #   MATRIX="17 18"        those versions only
 #   MATRIX_DIR=DIR        where root folders and logs are kept: 0.6 GB a version (build/matrix)
@@ -52,6 +53,7 @@ child=
 current=
 slowest=${MATRIX_EXPECT:-0}
 budget=${MATRIX_BUDGET-}
+scratch=$(mktemp -d)
 
 # Ends what still runs in the root folder $1, which nobody else uses.
 end_processes() {
@@ -71,6 +73,7 @@ finish() {
 		kill -- "-$child" 2>/dev/null || true
 		wait "$child" 2>/dev/null || true
 	fi
+	rm -rf "$scratch"
 	if [[ -n $current ]]; then
 		end_processes "$dir/$current"
 		rm -rf --one-file-system "$dir/$current.new"
@@ -225,29 +228,28 @@ make_root() {
 			return 2
 		fi
 		lines+=("$line")
-		if ! answers "$line" "$dir/$version.InRelease"; then
+		if ! answers "$line" "$scratch/InRelease"; then
 			echo "the archive does not answer"
 			return 2
 		fi
-		rm -f "$dir/$version.InRelease"
 	done
 
 	# How this machine reaches the network is in its apt's configuration.
-	apt-config dump | grep -E '^Acquire::(http|https|ftp|Retries|ForceIPv)' >"$dir/$version.apt" || true
-	echo 'Acquire::Check-Valid-Until "false"; Acquire::Languages "none"; APT::Sandbox::User "root";' >>"$dir/$version.apt"
-	options+=(--variant=extract --aptopt="$dir/$version.apt" --include="$(packages_of "$version" | tr ' ' ',')")
+	apt-config dump | grep -E '^Acquire::(http|https|ftp|Retries|ForceIPv)' >"$scratch/apt" || true
+	echo 'Acquire::Check-Valid-Until "false"; Acquire::Languages "none"; APT::Sandbox::User "root";' >>"$scratch/apt"
+	options+=(--variant=extract --aptopt="$scratch/apt" --include="$(packages_of "$version" | tr ' ' ',')")
 	if [[ ${lines[*]} == *experimental* ]]; then
 		# No more and no less preferred than the other suite, for what is of this version's source.
-		printf 'Package: src:postgresql-%s\nPin: release a=experimental\nPin-Priority: 500\n' "$version" >"$dir/$version.pin"
-		options+=(--setup-hook="upload '$dir/$version.pin' /etc/apt/preferences.d/pooldiag")
+		printf 'Package: src:postgresql-%s\nPin: release a=experimental\nPin-Priority: 500\n' "$version" >"$scratch/pin"
+		options+=(--setup-hook="upload '$scratch/pin' /etc/apt/preferences.d/pooldiag")
 	fi
 	options+=(--extract-hook="cd \"\$1/tmp\" && APT_CONFIG=\"\$MMDEBSTRAP_APT_CONFIG\" apt-get -q download postgresql-server-dev-$version &&
 		dpkg -x postgresql-server-dev-*.deb \"\$1\" && rm postgresql-server-dev-*.deb")
 	rm -rf --one-file-system "$new"
 	status=0
-	mmdebstrap "${options[@]}" "" "$new" "${lines[@]}" 2>&1 | tee "$dir/$version.output" || status=1
+	mmdebstrap "${options[@]}" "" "$new" "${lines[@]}" 2>&1 | tee "$scratch/output" || status=1
 	if [[ $status -ne 0 ]]; then
-		if grep -qE '^E: (Failed to fetch|Unable to fetch|Some index files failed)' "$dir/$version.output"; then
+		if grep -qE '^E: (Failed to fetch|Unable to fetch|Some index files failed)' "$scratch/output"; then
 			echo "the archive failed meanwhile"
 			status=2
 		fi
@@ -261,7 +263,6 @@ make_root() {
 		echo "the root folder lacks something"
 		status=1
 	fi
-	rm -f "$dir/$version".{apt,pin,output}
 	return "$status"
 }
 
@@ -282,7 +283,8 @@ provide_root() {
 		return 1
 	else
 		failed=$((failed + 1))
-		printf '%s: 0 passed, 1 failed: no root folder: %s (log %s)\n' "$version" "$(tail -n 1 "$log")" "$log"
+		printf '%s: 0 passed, 1 failed: no root folder: %s (log %s)\n' "$version" \
+			"$(grep -m 1 '^E: ' "$log" || tail -n 1 "$log")" "$log"
 		return 1
 	fi
 }
