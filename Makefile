@@ -19,8 +19,12 @@ TAP_TESTS = 1
 endif
 
 PG_CPPFLAGS = -I$(srcdir)/src
-# Root folders of test-matrix stay; "rm -rf build/matrix" takes them away.
-EXTRA_CLEAN = $(filter-out build/matrix,$(wildcard build/*)) results tmp_check tmp_check_iso output_iso log regression.diffs regression.out
+# Further flags to compile and link with, in unit tests too: sanitizers, coverage.
+INSTRUMENT ?=
+PG_CFLAGS = $(INSTRUMENT)
+PG_LDFLAGS = $(INSTRUMENT)
+# Other servers, in build/matrix and build/server, stay: "rm -rf build" takes them away.
+EXTRA_CLEAN = $(filter-out build/matrix build/server,$(wildcard build/*)) results tmp_check tmp_check_iso output_iso log regression.diffs regression.out
 
 .DEFAULT_GOAL := all
 
@@ -67,7 +71,7 @@ unit: $(UNIT_TESTS)
 build/unit/%: test/unit/%.c $(wildcard src/*.c src/*.h test/unit/*.h)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(CC) $(UNIT_CFLAGS) $(CPPFLAGS) -Isrc -Itest/unit -o $@ $< \
+	$(CC) $(UNIT_CFLAGS) $(INSTRUMENT) $(CPPFLAGS) -Isrc -Itest/unit -o $@ $< \
 	  $(addprefix src/,$(filter %.c,$(shell sed -n '1,20s/.*link:\(.*\)/\1/p' $<))) -lcmocka -lm
 
 # make test ONLY=unit|regress|isolation|tap TESTS="NAME ..." KEEP=1
@@ -77,6 +81,13 @@ test:
 # make test-matrix MATRIX="17 18": the same on each supported version, in root folders below build/matrix
 test-matrix:
 	@scripts/matrix.sh
+
+# The same under more eyes, on servers made from source below build/server: make test-cassert VERSIONS="15 18"
+test-cassert test-sanitize test-valgrind test-core:
+	@scripts/checked.sh $(patsubst test-%,%,$@)
+# Which lines of src/ the tests run.
+coverage:
+	@UNDER=coverage scripts/test.sh
 
 demo:
 	@scripts/demo.sh start
@@ -104,4 +115,4 @@ lint:
 print-%:
 	@echo '$($*)'
 
-.PHONY: FORCE unit test test-matrix demo demo-stop bench format check-format lint
+.PHONY: FORCE unit test test-matrix test-cassert test-sanitize test-valgrind test-core coverage demo demo-stop bench format check-format lint

@@ -55,16 +55,62 @@ find_python() {
 	fi
 }
 
-# make in the checkout, against the PostgreSQL that find_pg_config found.
-make_here() { make -C "$root" -s --no-print-directory PG_CONFIG="$PG_CONFIG" with_llvm=no "$@"; }
+# What came out, for the scripts that test: the last line that they write is their total.
+passed=0
+failed=0
+skipped=0
+print_total() {
+	printf '%d passed, %d failed' "$passed" "$failed"
+	if [[ $skipped -gt 0 ]]; then
+		printf ', %d skipped' "$skipped"
+	fi
+	printf '\n'
+}
 
-# The checkout's build products belong to one run at a time: locked COMMAND ...
+# Runs a command that ends with a total, and adds that to ours in place of showing it. A command that
+# fails, or ends without a total, is a failure; one that could only skip what it had to do is none.
+add_total_of() {
+	local rc=0 out total before=$failed
+	out=$(mktemp)
+	"$@" 2>&1 | tee "$out" | grep --line-buffered -vxE '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?' || rc=${PIPESTATUS[0]}
+	total=$(tail -n 1 "$out")
+	rm -f "$out"
+	if [[ $total =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+		passed=$((passed + BASH_REMATCH[1]))
+		failed=$((failed + BASH_REMATCH[2]))
+		skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+		if [[ ${BASH_REMATCH[1]} -eq 0 && ${BASH_REMATCH[4]:-0} -gt 0 ]]; then
+			rc=0
+		fi
+	else
+		rc=1
+	fi
+	if [[ $rc -ne 0 && $failed -eq $before ]]; then
+		printf 'not ok %s (status %d)\n' "$*" "$rc"
+		failed=$((failed + 1))
+	fi
+}
+
+# Where it is built: in the checkout, or in a copy of it.
+tree=$root
+
+# make there, against the PostgreSQL that find_pg_config found.
+make_here() { make -C "$tree" -s --no-print-directory PG_CONFIG="$PG_CONFIG" with_llvm=no "$@"; }
+
+# Build products belong to one run at a time: locked COMMAND ...
 locked() {
-	mkdir -p "$root/build"
+	mkdir -p "$tree/build"
 	(
 		flock 9
 		"$@" 9>&-
-	) 9>"$root/build/.lock"
+	) 9>"$tree/build/.lock"
+}
+
+# Everything of the checkout that is not a product, in the new folder $1.
+copy_checkout() {
+	mkdir "$1"
+	tar -C "$root" --exclude=./.git --exclude=./build --exclude=./demo --exclude='*.o' --exclude='*.bc' --exclude='*.so' \
+		--exclude=__pycache__ -cf - . | tar -C "$1" --no-same-owner -xf -
 }
 
 # Can the server's user run programs in the folder $1?
@@ -95,7 +141,7 @@ new_run_dir() {
 # Prepares the folder $1 for a run: pg/ is a copy of PostgreSQL, var/ belongs to the server's user.
 # Sets bin, pkglib and share to places in the copy.
 private_pg() {
-	local dir=$1 from_bin from_lib from_share
+	local dir=$1 from_bin from_lib from_share from_libraries
 	from_bin=$("$PG_CONFIG" --bindir)
 	from_lib=$("$PG_CONFIG" --pkglibdir)
 	from_share=$("$PG_CONFIG" --sharedir)
@@ -108,6 +154,12 @@ private_pg() {
 	cp -a "$from_bin"/{postgres,initdb,psql,pgbench,pg_*,create*,drop*,vacuum*} "$bin"
 	cp -a "$from_lib/." "$pkglib"
 	cp -a "$from_share/." "$share"
+	# For programs that look beside themselves; others find the one that they were made with.
+	from_libraries=$("$PG_CONFIG" --libdir)
+	if compgen -G "$from_libraries/libpq.so*" >/dev/null; then
+		mkdir -p "$dir/pg$from_libraries"
+		cp -a "$from_libraries"/libpq.so* "$dir/pg$from_libraries"
+	fi
 	rm -f "$share"/extension/pooldiag* "$pkglib"/pooldiag*
 	if [[ $EUID -eq 0 ]]; then
 		chown postgres: "$dir/var"
@@ -127,4 +179,15 @@ stop_servers() {
 	find "$1/var" -name postmaster.pid -type f 2>/dev/null | while IFS= read -r pidfile; do
 		"${server_user[@]}" "$bin/pg_ctl" -D "$(dirname "$pidfile")" -m immediate -t 20 stop >/dev/null 2>&1 || true
 	done
+}
+
+# Reads what pg_regress or a program like it has written to the file $1; writes "NAME ok" or "NAME failed".
+# Up to PostgreSQL 15 its lines are "test NAME ... ok 12 ms", without the first word in a group of tests, and
+# from 16 on "ok 1 - NAME 12 ms", with "+" in a group.
+regress_results() {
+	awk '
+		$1 == "test" { sub(/^test +/, "") }
+		$2 == "..." { print $1, $3 == "ok" ? "ok" : "failed" }
+		$1 == "ok" && $3 ~ /^[-+]$/ { print $4, "ok" }
+		$1 == "not" && $2 == "ok" && $4 ~ /^[-+]$/ { print $5, "failed" }' "$1"
 }

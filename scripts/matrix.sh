@@ -18,21 +18,12 @@
 # shellcheck disable=SC2317 # functions that are called by name
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=archive.sh
+. "$(dirname "${BASH_SOURCE[0]}")/archive.sh"
 exec </dev/null
 
 read -ra versions <<<"${MATRIX:-15 17 18 19}"
 fresh_days=7
-
-# Where Debian has each version.
-suites_of() {
-	case $1 in
-		15) echo bookworm bookworm-security ;;
-		17) echo trixie trixie-security ;;
-		18) echo forky ;;
-		19) echo sid experimental ;;
-		*) die "MATRIX is some of: 15 17 18 19" ;;
-	esac
-}
 
 # The server's development package depends on a whole LLVM; it is unpacked beside these, alone.
 packages_of() {
@@ -46,9 +37,6 @@ for version in "${versions[@]}"; do
 	suites_of "$version" >/dev/null
 done
 
-passed=0
-failed=0
-skipped=0
 child=
 current=
 slowest=${MATRIX_EXPECT:-0}
@@ -106,11 +94,7 @@ skip() {
 }
 
 finish_all() {
-	printf '%d passed, %d failed' "$passed" "$failed"
-	if [[ $skipped -gt 0 ]]; then
-		printf ', %d skipped' "$skipped"
-	fi
-	printf '\n'
+	print_total
 	[[ $failed -eq 0 && $passed -gt 0 ]] || exit 1
 	exit 0
 }
@@ -146,37 +130,6 @@ choose_dir() {
 	return 1
 }
 
-# The line of the machine's apt for the archive with the label $1: "URI SOURCES-FILE:NUMBER".
-apt_target() {
-	# shellcheck disable=SC2016 # apt's variables, not the shell's
-	apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI) $(SOURCESENTRY)' \
-		'Created-By: Packages' 2>/dev/null | sed -n "s/^Debian|$1|main|//p" | head -n 1
-}
-
-# The keyring that an entry of apt's sources names, if it names one.
-signed_by() {
-	local file=${1%:*} number=${1##*:} keyring
-	case $file in
-		*.sources) keyring=$(sed '/^#/d' "$file" | awk -v RS= -v n="$number" 'NR == n' | sed -n 's/^signed-by:[[:space:]]*//Ip') ;;
-		*) keyring=$(sed -n "${number}s/.*\[[^]]*signed-by=\([^] ]*\).*/\1/p" "$file") ;;
-	esac
-	if [[ $keyring == /* ]]; then
-		echo "$keyring"
-	fi
-}
-
-# A line for sources.list: source_line SUITE. False if the machine's apt knows no such archive.
-source_line() {
-	local label=Debian target keyring
-	if [[ $1 == *-security ]]; then
-		label=Debian-Security
-	fi
-	target=$(apt_target "$label")
-	[[ -n $target ]] || return 1
-	keyring=$(signed_by "${target#* }")
-	echo "deb ${keyring:+[signed-by=$keyring] }${target%% *} $1 main"
-}
-
 # What a root folder is made from, but for where it comes from: changes with the recipe.
 recipe_of() {
 	{
@@ -206,37 +159,12 @@ furnish() {
 	chroot "$made" /bin/sh -c 'command -v gcc make perl python3 awk' >/dev/null
 }
 
-# Does the archive of a line for sources.list answer?
-answers() {
-	local words
-	read -ra words <<<"$1"
-	/usr/lib/apt/apt-helper -q -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1 \
-		download-file "${words[-3]}dists/${words[-2]}/InRelease" "$2"
-}
-
 # Makes the root folder of version $1. Returns 2 where that is for the archive to mend, not for us.
 make_root() {
-	local version=$1 new=$dir/$1.new suite line status
+	local version=$1 new=$dir/$1.new status
 	local lines=() options=()
-	if [[ ! -x /usr/lib/apt/apt-helper ]]; then
-		echo "this machine has no apt"
-		return 2
-	fi
-	for suite in $(suites_of "$version"); do
-		if ! line=$(source_line "$suite"); then
-			echo "apt's sources have no archive of Debian's for $suite"
-			return 2
-		fi
-		lines+=("$line")
-		if ! answers "$line" "$scratch/InRelease"; then
-			echo "the archive does not answer"
-			return 2
-		fi
-	done
-
-	# How this machine reaches the network is in its apt's configuration.
-	apt-config dump | grep -E '^Acquire::(http|https|ftp|Retries|ForceIPv)' >"$scratch/apt" || true
-	echo 'Acquire::Check-Valid-Until "false"; Acquire::Languages "none"; APT::Sandbox::User "root";' >>"$scratch/apt"
+	archive_lines deb "$version" "$scratch/InRelease" || return 2
+	apt_settings >"$scratch/apt"
 	options+=(--variant=extract --aptopt="$scratch/apt" --include="$(packages_of "$version" | tr ' ' ',')")
 	if [[ ${lines[*]} == *experimental* ]]; then
 		# No more and no less preferred than the other suite, for what is of this version's source.
@@ -289,22 +217,14 @@ provide_root() {
 	fi
 }
 
-# Everything of the checkout that is not a product.
-copy_checkout() {
-	local to=$1/src
-	rm -rf --one-file-system "$to"
-	mkdir "$to"
-	tar -C "$root" --exclude=./.git --exclude=./build --exclude=./demo --exclude='*.o' --exclude='*.bc' --exclude='*.so' \
-		--exclude=__pycache__ -cf - . | tar -C "$to" --no-same-owner -xf -
-	chroot "$1" /bin/chown -R postgres: /src
-}
-
 # Runs the suite in the root folder of version $1, in $2 seconds at most (0: as long as it takes).
 run_suite() {
 	local version=$1 limit=$2 log=$dir/$1.log rc=0 started=$SECONDS total remark
 	local bin=/usr/lib/postgresql/$version/bin
 	rm -rf --one-file-system "$dir/$version"/tmp/*
-	copy_checkout "$dir/$version"
+	rm -rf --one-file-system "$dir/$version/src"
+	copy_checkout "$dir/$version/src"
+	chroot "$dir/$version" /bin/chown -R postgres: /src
 	run_logged "$log" timeout -k 60 "$limit" chroot --userspec=postgres: "$dir/$version" \
 		/usr/bin/env -i HOME=/tmp USER=postgres LOGNAME=postgres PATH="$bin:/usr/bin:/bin:/usr/sbin:/sbin" TMPDIR=/tmp \
 		PG_CONFIG="$bin/pg_config" ${ONLY:+"ONLY=$ONLY"} ${TESTS:+"TESTS=$TESTS"} ${KEEP:+"KEEP=$KEEP"} ${COPT:+"COPT=$COPT"} \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh PROFILE: makes sure that the programs and libraries for build, test, demo, ci or matrix are there.
+# setup.sh PROFILE: makes sure that the programs and libraries that a profile (below) names are there.
 #
 # On Debian 12 it says what is missing and installs it with apt-get; elsewhere, or with PG_CONFIG
 # naming a PostgreSQL of your own, it says what is missing and stops. Silent when nothing is.
@@ -9,8 +9,8 @@
 
 profile=${1:-build}
 case $profile in
-	build | test | demo | ci | matrix) ;;
-	*) die "usage: setup.sh build|test|demo|ci|matrix" ;;
+	build | test | demo | ci | matrix | server | valgrind | coverage) ;;
+	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage" ;;
 esac
 
 # profiles | Debian package | how to see elsewhere that it is there | what for
@@ -31,6 +31,19 @@ test demo ci       | python3-sqlalchemy            | have_python sqlalchemy | an
 ci                 | clang-format                  | have clang-format    | the format check
 ci                 | cppcheck                      | have cppcheck        | static analysis
 matrix             | mmdebstrap                    | have mmdebstrap      | root folders with other versions of PostgreSQL
+server             | gcc                           | have_compiler        | the C compiler
+server             | libc6-dev                     | have_header stdio.h  | the C library's headers
+server             | make                          | have make            | PostgreSQL from its source
+server             | bison                         | have bison           | PostgreSQL from its source
+server             | flex                          | have flex            | PostgreSQL from its source
+server             | perl                          | have perl            | PostgreSQL from its source
+server             | bzip2                         | have bzip2           | PostgreSQL from its source
+server             | pkgconf                       | have pkg-config      | PostgreSQL from its source
+server             | libreadline-dev               | have_header stdio.h readline/readline.h | PostgreSQL from its source
+server             | zlib1g-dev                    | have_header zlib.h   | PostgreSQL from its source
+server             | libipc-run-perl               | have_perl IPC::Run   | PostgreSQL's TAP modules
+server valgrind    | valgrind                      | have_header valgrind/memcheck.h | memory errors, as they happen
+coverage           | gcovr                         | have gcovr           | which lines the tests run
 "
 
 # How to see that something is there, without a package manager.

@@ -4,11 +4,14 @@
 #   ONLY=unit|regress|isolation|tap   that kind only
 #   TESTS="NAME ..."                  those tests only (file names without the suffix)
 #   KEEP=1                            keep the folder with servers' data and logs; kept anyway on failure
+#   UNDER=sanitizers|valgrind|coverage   with an instrument: see instruments.sh
 #
 # A kind or a test that ends without a result counts as failed, and so does a run in which nothing ran.
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=instruments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/instruments.sh"
 
 kinds="unit regress isolation tap"
 only=${ONLY:-$kinds}
@@ -17,8 +20,6 @@ for kind in $only; do
 	[[ " $kinds " == *" $kind "* ]] || die "ONLY is one of: $kinds"
 done
 
-passed=0
-failed=0
 run=
 child=
 keep=${KEEP-}
@@ -163,7 +164,7 @@ run_unit() {
 			continue
 		fi
 		rc=0
-		run_logged "$log" env CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "$run/unit/$name" || rc=$?
+		run_logged "$log" env CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$limit" "${under_unit[@]}" "$run/unit/$name" || rc=$?
 		if count_tap "$log" "$rc"; then
 			result 0 "unit/$name" "$remark"
 		else
@@ -193,11 +194,7 @@ run_regress() {
 
 	local unfinished=0 bad=0
 	for name in "$@"; do
-		# "test NAME ... ok 12 ms" up to PostgreSQL 15, "ok 1 - NAME 12 ms" from 16 on.
-		state=$(awk -v name="$name" '
-			$1 == "test" && $2 == name && $3 == "..." { print $4 == "ok" ? "ok" : "failed"; exit }
-			$1 == "ok" && $4 == name { print "ok"; exit }
-			$1 == "not" && $2 == "ok" && $5 == name { print "failed"; exit }' "$run/$kind.log")
+		state=$(regress_results "$run/$kind.log" | sed -n "s/^$name //p")
 		case $state in
 			ok) count 0 "$kind/$name" ;;
 			failed)
@@ -273,6 +270,7 @@ for dir in sql expected test; do
 	fi
 done
 chmod -R a+rX "$source"
+under_prepare "$run"
 
 build_unit() {
 	local name
@@ -280,7 +278,7 @@ build_unit() {
 	make_here -k unit >"$run/unit.log" 2>&1 || true
 	mkdir "$run/unit"
 	for name in "${unit[@]}"; do
-		cp "$root/build/unit/$name" "$run/unit/" 2>/dev/null || true
+		cp "$tree/build/unit/$name" "$run/unit/" 2>/dev/null || true
 	done
 }
 if [[ ${#unit[@]} -gt 0 ]]; then
@@ -291,6 +289,7 @@ fi
 
 if [[ $((${#regress[@]} + ${#isolation[@]} + ${#tap[@]})) -gt 0 ]]; then
 	private_pg "$run"
+	under_wrap "$bin"
 	pgxs_test=$pkglib/pgxs/src/test
 	# In a folder, and with one for temporary files, that the server's user can use.
 	in_run=("${server_user[@]}" env -C "$run/var" TMPDIR="$run/var")
@@ -309,6 +308,7 @@ if [[ $((${#regress[@]} + ${#isolation[@]} + ${#tap[@]})) -gt 0 ]]; then
 	fi
 fi
 
+under_finish
 if [[ $((passed + failed)) -eq 0 ]]; then
 	say "no test ran"
 fi
@@ -318,5 +318,5 @@ fi
 if [[ -n $keep ]]; then
 	say "kept, with results, servers' data and logs: $run"
 fi
-printf '%d passed, %d failed\n' "$passed" "$failed"
+print_total
 [[ $failed -eq 0 && $passed -gt 0 ]]
