@@ -30,6 +30,9 @@ test demo ci       | python3-psycopg2              | have_python psycopg2 | an a
 test demo ci       | python3-sqlalchemy            | have_python sqlalchemy | an application with a connection pool
 ci                 | clang-format                  | have clang-format    | the format check
 ci                 | cppcheck                      | have cppcheck        | static analysis
+ci                 | clang-tidy                    | have clang-tidy      | static analysis
+ci                 | clang-tools                   | have scan-build      | static analysis
+ci                 | shellcheck                    | have shellcheck      | static analysis of the scripts
 matrix             | mmdebstrap                    | have mmdebstrap      | root folders with other versions of PostgreSQL
 server             | gcc                           | have_compiler        | the C compiler
 server             | libc6-dev                     | have_header stdio.h  | the C library's headers

@@ -247,23 +247,28 @@ static bool
 read_value(Parser *p, const Key *key, char *def)
 {
 	PoolDiagScanner *s = &p->scanner;
-	const Domain *domain = key->kind == KEY_LIMIT ? find_breaker(&p->name)->domain : key->domain;
+	const Domain *domain;
 	int64_t number = 0;
 
-	if (domain != NULL && !read_number(s, domain, &number))
-		return false;
 	switch (key->kind)
 	{
 		case KEY_PATTERN:
 			FIELD(bool, def, key->flag) = true;
 			return pooldiag_scanner_read_text(s, "a pattern", def + key->offset, POOLDIAG_NAME_LEN);
 		case KEY_COUNT:
+			if (!read_number(s, key->domain, &number))
+				return false;
 			FIELD(int, def, key->offset) = (int) number;
 			return true;
 		case KEY_TIME:
+			if (!read_number(s, key->domain, &number))
+				return false;
 			FIELD(int64_t, def, key->offset) = number;
 			return true;
 		case KEY_LIMIT:
+			domain = find_breaker(&p->name)->domain;
+			if (!read_number(s, domain, &number))
+				return false;
 			FIELD(double, def, key->offset) =
 				(double) number / (double) domain->scale->units->factor;
 			return true;

@@ -75,7 +75,7 @@ pool_key(const PoolDiagBackend *backend)
 	uint32 process = hash_bytes_uint32((uint32) backend->pid ^ (uint32) backend->backend_start);
 
 	return hash_combine(process, hash_bytes((const unsigned char *) backend->application_name,
-											strlen(backend->application_name)));
+											(int) strlen(backend->application_name)));
 }
 
 static void

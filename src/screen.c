@@ -82,9 +82,9 @@ duration_text(int64 microseconds)
 
 	if (seconds < 120)
 		return psprintf(INT64_FORMAT " s", seconds);
-	if (seconds < 2 * SECS_PER_HOUR)
+	if (seconds / SECS_PER_HOUR < 2)
 		return psprintf(INT64_FORMAT " min", seconds / SECS_PER_MINUTE);
-	if (seconds < 2 * SECS_PER_DAY)
+	if (seconds / SECS_PER_DAY < 2)
 		return psprintf(INT64_FORMAT " h", seconds / SECS_PER_HOUR);
 	return psprintf(INT64_FORMAT " days", seconds / SECS_PER_DAY);
 }

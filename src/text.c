@@ -15,7 +15,7 @@
 bool
 pooldiag_text_is_clean(const char *bytes)
 {
-	return pg_verifymbstr(bytes, strlen(bytes), true);
+	return pg_verifymbstr(bytes, (int) strlen(bytes), true);
 }
 
 /*
@@ -26,7 +26,7 @@ pooldiag_text_is_clean(const char *bytes)
 char *
 pooldiag_text_clean(const char *bytes)
 {
-	int left = strlen(bytes);
+	int left = (int) strlen(bytes);
 	char *clean;
 	char *to;
 

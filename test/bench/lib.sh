@@ -4,7 +4,9 @@
 # shellcheck source-path=SCRIPTDIR/../../scripts source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 
+# shellcheck disable=SC2034 # used by the benches
 bench=$root/test/bench
+# shellcheck disable=SC2034 # used by the benches
 python=$(find_python)
 
 # A server with room for $1 connections and, behind it, further lines of configuration. It listens in

@@ -14,7 +14,8 @@ for count in ${COUNTS:-100 300 1000 2000 5000}; do
 		printf '%5d connections, %5d of them at work: ' "$count" "$busy"
 		"$python" "$bench/tick.py" "${TICKS:-60}"
 		hold=$HOLD_PID
-		exec {HOLD[1]}>&-
+		input=${HOLD[1]}
+		exec {input}>&-
 		wait "$hold"
 		stop_bench_server
 	done

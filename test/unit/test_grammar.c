@@ -64,7 +64,7 @@ next_random(void)
 static int
 pools(const char *text, PoolDiagPoolDef *defs)
 {
-	PoolDiagParseError error = {0, ""};
+	PoolDiagParseError error = {0};
 	int n = pooldiag_grammar_parse_pools(text, defs, MAX_DEFS, &error);
 
 	if (n < 0)
@@ -85,7 +85,7 @@ static PoolDiagBreakerDef
 breaker(const char *text)
 {
 	PoolDiagBreakerDef defs[MAX_DEFS];
-	PoolDiagParseError error = {0, ""};
+	PoolDiagParseError error = {0};
 	int n = pooldiag_grammar_parse_breakers(text, defs, MAX_DEFS, &error);
 
 	if (n < 0)
@@ -111,7 +111,7 @@ assert_pools_refused(const ErrorCase *cases, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 	{
-		error = (PoolDiagParseError){0, ""};
+		error = (PoolDiagParseError){0};
 		assert_refused(&cases[i],
 					   pooldiag_grammar_parse_pools(cases[i].text, defs, MAX_DEFS, &error), &error);
 	}
@@ -125,7 +125,7 @@ assert_breakers_refused(const ErrorCase *cases, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 	{
-		error = (PoolDiagParseError){0, ""};
+		error = (PoolDiagParseError){0};
 		assert_refused(&cases[i],
 					   pooldiag_grammar_parse_breakers(cases[i].text, defs, MAX_DEFS, &error),
 					   &error);
@@ -353,13 +353,16 @@ test_times(void **state)
 		{
 			char text[100];
 			PoolDiagPoolDef def;
-			const int64_t *values[] = {&def.timeout_ms, &def.recycle_ms, &def.slow_ms,
-									   &def.leak_ms};
+			int64_t expected[LENGTH(keys)];
 
+			for (size_t v = 0; v < LENGTH(keys); v++)
+				expected[v] = v == k ? (int64_t) times[i].value : POOLDIAG_UNSTATED;
 			snprintf(text, sizeof(text), "p(%s=%s)", keys[k], times[i].text);
 			def = pool(text);
-			for (size_t v = 0; v < LENGTH(values); v++)
-				assert_true(*values[v] == (v == k ? (int64_t) times[i].value : POOLDIAG_UNSTATED));
+			assert_true(def.timeout_ms == expected[0]);
+			assert_true(def.recycle_ms == expected[1]);
+			assert_true(def.slow_ms == expected[2]);
+			assert_true(def.leak_ms == expected[3]);
 		}
 	assert_true(breaker("slots(reset=1s)").reset_ms == 1000);
 	assert_true(breaker("slots(reset=1d)").reset_ms == 86400000);

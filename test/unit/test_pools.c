@@ -44,7 +44,7 @@ make(int capacity)
 static int
 parse(const char *text, PoolDiagPoolDef *defs)
 {
-	PoolDiagParseError error = {0, ""};
+	PoolDiagParseError error = {0};
 	int n = pooldiag_grammar_parse_pools(text, defs, MAX_DEFS, &error);
 
 	if (n < 0)
@@ -793,7 +793,7 @@ assert_same(PoolDiagPools *pools, const Model *model)
 static void
 random_tick(PoolDiagPools *pools, Model *model, Session *sessions, int64_t now)
 {
-	int order[SLOTS];
+	int order[SLOTS] = {0};
 	int here = 0;
 	int counted = 0;
 
