@@ -12,6 +12,8 @@
 #
 # A server's process gets its instrument from a script in the place of the program postgres.
 
+# shellcheck disable=SC2034,SC2154 # variables of, and for, test.sh
+
 under=${UNDER-}
 case $under in
 	'' | sanitizers | valgrind | coverage) ;;
@@ -94,7 +96,7 @@ under_wrap() {
 
 # Counts what was found, and shows it.
 under_finish() {
-	local file report
+	local file
 	[[ -n $under ]] || return 0
 	for file in "$findings".*; do
 		if [[ -s $file ]]; then
