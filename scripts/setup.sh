@@ -118,7 +118,7 @@ as_root() {
 
 apt_install() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-		-o Dpkg::Use-Pty=0 "$@" </dev/null || die "apt-get could not install: $*"
+		-o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@" </dev/null || die "apt-get could not install: $*"
 }
 
 # The server's package makes and starts a cluster of its own when it is first installed. None is
