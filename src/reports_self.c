@@ -89,14 +89,14 @@ put_tables(ReturnSetInfo *result, const PoolDiagSample *sample)
 static void
 put_shared_memory(ReturnSetInfo *result)
 {
-	PoolDiagSharedPart parts[POOLDIAG_SHARED_PARTS];
+	const char *name;
+	Size size;
 	Size total = 0;
 
-	pooldiag_shared_parts(parts);
-	for (int i = 0; i < POOLDIAG_SHARED_PARTS; i++)
+	for (int i = 0; pooldiag_shared_part(i, &name, &size); i++)
 	{
-		put(result, psprintf("shared_memory_%s", parts[i].name), true, parts[i].size, "bytes");
-		total += parts[i].size;
+		put(result, psprintf("shared_memory_%s", name), true, size, "bytes");
+		total += size;
 	}
 	put(result, "shared_memory", true, total, "bytes");
 }

@@ -2,7 +2,7 @@
  * shared.c
  *	  What pooldiag keeps in shared memory.
  *
- * Three parts, sized at server start and never grown:
+ * Parts, sized at server start and never grown:
  *
  * control
  *	  One PoolDiagControl: who the sampler is, requests for a tick, which sample is the newest.
@@ -43,25 +43,84 @@ one_sample_size(void)
 	return CACHELINEALIGN(pooldiag_sample_size(pooldiag_max_pools));
 }
 
-/* Fills in what each part takes, in bytes; POOLDIAG_SHARED_PARTS of them. */
-void
-pooldiag_shared_parts(PoolDiagSharedPart *parts)
+static Size
+control_size(void)
 {
-	parts[0] = (PoolDiagSharedPart){"control", CACHELINEALIGN(sizeof(PoolDiagControl))};
-	parts[1] = (PoolDiagSharedPart){
-		"identities", CACHELINEALIGN(mul_size(sizeof(PoolDiagIdentity), MaxConnections))};
-	parts[2] = (PoolDiagSharedPart){"samples", mul_size(2, one_sample_size())};
+	return sizeof(PoolDiagControl);
+}
+
+static void
+attach_control(char *at, bool made)
+{
+	pooldiag_control = (PoolDiagControl *) at;
+	if (!made)
+		return;
+	pooldiag_control->started_at = GetCurrentTimestamp();
+	pg_atomic_init_u64(&pooldiag_control->ticks_requested, 0);
+	pg_atomic_init_u64(&pooldiag_control->ticks_served, 0);
+	pg_atomic_init_u64(&pooldiag_control->published, 0);
+	ConditionVariableInit(&pooldiag_control->tick_served);
+}
+
+static Size
+identities_size(void)
+{
+	return mul_size(sizeof(PoolDiagIdentity), MaxConnections);
+}
+
+static void
+attach_identities(char *at, bool made)
+{
+	identities = (PoolDiagIdentity *) at;
+}
+
+static Size
+samples_size(void)
+{
+	return mul_size(2, one_sample_size());
+}
+
+static void
+attach_samples(char *at, bool made)
+{
+	samples = at;
+}
+
+/*
+ * The parts, in the order in which they lie. A part's size must not change while the server runs; attach
+ * is told where the part is, and whether it was made just now, all zero.
+ */
+static const struct
+{
+	const char *name;
+	Size (*size)(void);
+	void (*attach)(char *at, bool made);
+} parts[] = {
+	{"control", control_size, attach_control},
+	{"identities", identities_size, attach_identities},
+	{"samples", samples_size, attach_samples},
+};
+
+/* For the view self: name and bytes of a part; false past the last one. */
+bool
+pooldiag_shared_part(int index, const char **name, Size *size)
+{
+	if (index >= (int) lengthof(parts))
+		return false;
+	*name = parts[index].name;
+	*size = CACHELINEALIGN(parts[index].size());
+	return true;
 }
 
 static Size
 total_size(void)
 {
-	PoolDiagSharedPart parts[POOLDIAG_SHARED_PARTS];
+	const char *name;
+	Size size;
 	Size total = 0;
 
-	pooldiag_shared_parts(parts);
-	for (int i = 0; i < POOLDIAG_SHARED_PARTS; i++)
-		total = add_size(total, parts[i].size);
+	for (int i = 0; pooldiag_shared_part(i, &name, &size); i++)
+		total = add_size(total, size);
 	return total;
 }
 
@@ -76,27 +135,20 @@ request_shared_memory(void)
 static void
 start_shared_memory(void)
 {
-	PoolDiagSharedPart parts[POOLDIAG_SHARED_PARTS];
 	bool found;
-	char *base;
+	char *at;
 
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 
-	pooldiag_shared_parts(parts);
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	base = ShmemInitStruct("pooldiag", total_size(), &found);
-	pooldiag_control = (PoolDiagControl *) base;
-	identities = (PoolDiagIdentity *) (base + parts[0].size);
-	samples = base + parts[0].size + parts[1].size;
+	at = ShmemInitStruct("pooldiag", total_size(), &found);
 	if (!found)
+		memset(at, 0, total_size());
+	for (int i = 0; i < (int) lengthof(parts); i++)
 	{
-		memset(base, 0, total_size());
-		pooldiag_control->started_at = GetCurrentTimestamp();
-		pg_atomic_init_u64(&pooldiag_control->ticks_requested, 0);
-		pg_atomic_init_u64(&pooldiag_control->ticks_served, 0);
-		pg_atomic_init_u64(&pooldiag_control->published, 0);
-		ConditionVariableInit(&pooldiag_control->tick_served);
+		parts[i].attach(at, !found);
+		at += CACHELINEALIGN(parts[i].size());
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -39,17 +39,8 @@ typedef struct PoolDiagControl
 /* NULL where pooldiag was not preloaded. */
 extern PoolDiagControl *pooldiag_control;
 
-/* A part of the shared memory, for the view self. */
-typedef struct PoolDiagSharedPart
-{
-	const char *name;
-	Size size;
-} PoolDiagSharedPart;
-
-#define POOLDIAG_SHARED_PARTS 3
-
 extern void pooldiag_shared_install_hooks(void);
-extern void pooldiag_shared_parts(PoolDiagSharedPart *parts);
+extern bool pooldiag_shared_part(int index, const char **name, Size *size);
 extern PoolDiagIdentity *pooldiag_shared_identity(int procno);
 extern void pooldiag_shared_publish(const PoolDiagSample *sample);
 extern PoolDiagSample *pooldiag_shared_read(void);
