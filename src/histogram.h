@@ -1,0 +1,24 @@
+/*
+ * histogram.h
+ *	  Log-linear histograms of durations: a value read back is within 7 % of the one that was put in.
+ *
+ * Pure: unit tests link it.
+ */
+#ifndef POOLDIAG_HISTOGRAM_H
+#define POOLDIAG_HISTOGRAM_H
+
+#include <stdint.h>
+
+/*
+ * Eight buckets for each power of two, after eight of one microsecond each. The last one begins at 8.9 hours
+ * and has no end.
+ */
+#define POOLDIAG_BUCKETS 264
+
+extern int pooldiag_histogram_bucket(int64_t us);
+extern int64_t pooldiag_histogram_lower_us(int bucket);
+extern double pooldiag_histogram_value_us(int bucket);
+extern uint64_t pooldiag_histogram_count(const uint64_t *counts);
+extern double pooldiag_histogram_quantile_us(const uint64_t *counts, double p);
+
+#endif /* POOLDIAG_HISTOGRAM_H */
