@@ -360,3 +360,10 @@ pooldiag_backends_waits_for_lock(const PoolDiagBackend *backend)
 {
 	return (backend->wait_event_info & 0xFF000000) == PG_WAIT_LOCK;
 }
+
+/* Is this process, as it has told core, running a statement? */
+bool
+pooldiag_backends_am_running(void)
+{
+	return MyBEEntry != NULL && MyBEEntry->st_state == STATE_RUNNING;
+}

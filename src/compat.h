@@ -59,4 +59,14 @@ pooldiag_proc_entry_index(const volatile PGPROC *proc, int procno)
 #endif
 }
 
+/* 18: whether the executor may be run again is said when it is set up. */
+#if PG_VERSION_NUM < 180000
+#define POOLDIAG_EXECUTOR_RUN_PARAMS \
+	QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define POOLDIAG_EXECUTOR_RUN_ARGS queryDesc, direction, count, execute_once
+#else
+#define POOLDIAG_EXECUTOR_RUN_PARAMS QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define POOLDIAG_EXECUTOR_RUN_ARGS queryDesc, direction, count
+#endif
+
 #endif /* POOLDIAG_COMPAT_H */

@@ -26,6 +26,8 @@ typedef struct PoolDiagPool
 {
 	bool used;
 	bool declared;
+	uint16_t
+		life;  /* tells apart the pools that have had this row; 0: not known to the sampler yet */
 	int next;  /* declared: the next one in order; discovered: the next of its hash chain */
 	int chain; /* first row whose hash is this row's index; no matter what this row holds */
 	PoolDiagTally tally; /* of this tick, so far */
@@ -46,6 +48,7 @@ typedef struct PoolDiagPools
 	int first_declared;	 /* head of the list in the order of the setting, or POOLDIAG_NO_POOL */
 	int used;			 /* declared and discovered */
 	uint64_t generation; /* grows when what matches what may have changed */
+	uint16_t lives;		 /* the newest one given */
 	uint64_t evictions;
 	uint64_t overflows; /* matches that went to (other) for want of room */
 	PoolDiagPoolDefaults defaults;

@@ -16,8 +16,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "live.h"
-#include "rows.h"
+#include "reports_counters.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_utilization);
 PG_FUNCTION_INFO_V1(pooldiag_pools);
@@ -275,8 +274,35 @@ pooldiag_utilization(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* The columns that need preloading; totals is NULL without it, or for who may not see all. */
 static void
-put_pool(ReturnSetInfo *result, const PoolDiagLive *live, int index)
+add_totals(PoolDiagRow *row, const PoolDiagTotals *totals)
+{
+	const uint64 *hold;
+
+	if (totals == NULL)
+	{
+		for (int i = 0; i < 8; i++)
+			pooldiag_row_null(row);
+		return;
+	}
+	hold = totals->histogram[POOLDIAG_KIND_TRANSACTION];
+	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_XACTS]);
+	pooldiag_row_quantile(row, hold, 0.5);
+	pooldiag_row_quantile(row, hold, 0.95);
+	pooldiag_row_quantile(row, hold, 0.99);
+	if (totals->sums[POOLDIAG_HOLD_US] == 0)
+		pooldiag_row_null(row);
+	else
+		pooldiag_row_float(row, 100.0 - 100.0 * (double) totals->sums[POOLDIAG_HOLD_IDLE_US] /
+											(double) totals->sums[POOLDIAG_HOLD_US]);
+	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_STATEMENTS]);
+	pooldiag_row_quantile(row, totals->histogram[POOLDIAG_KIND_STATEMENT], 0.95);
+	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_OPENED]);
+}
+
+static void
+put_pool(ReturnSetInfo *result, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
 {
 	const PoolDiagPool *pool = &live->sample->pools.rows[index];
 	const PoolDiagPoolLimits *limits = &pool->limits;
@@ -301,6 +327,7 @@ put_pool(ReturnSetInfo *result, const PoolDiagLive *live, int index)
 							 Max(pool->checked_out_peak.value, checked_out));
 	pooldiag_row_int(&row, pool->tally.over_recycle);
 	pooldiag_row_int(&row, pool->tally.leaks);
+	add_totals(&row, totals != NULL ? &totals[index] : NULL);
 	pooldiag_row_put(&row, result);
 }
 
@@ -325,15 +352,17 @@ pooldiag_pools(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PoolDiagLive *live;
 	const PoolDiagPools *pools;
+	const PoolDiagTotals *totals;
 
 	InitMaterializedSRF(fcinfo, 0);
 	live = pooldiag_live_read(0);
 	pools = &live->sample->pools;
+	totals = pooldiag_live_totals(live);
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
-		put_pool(result, live, i);
+		put_pool(result, live, i, totals);
 	for (int i = 0; i <= pools->capacity; i++)
 		if (is_reported(live, i) && !pools->rows[i].declared)
-			put_pool(result, live, i);
+			put_pool(result, live, i, totals);
 	if (live->masked > 0)
 		put_masked(result, live);
 	return (Datum) 0;

@@ -29,6 +29,7 @@
 
 #include "advisor.h"
 #include "compat.h"
+#include "counters.h"
 #include "sampler.h"
 #include "sessions.h"
 #include "settings.h"
@@ -92,6 +93,8 @@ find_pool(SlotMemory *slot)
 		!pooldiag_sessions_identity(slot->backend.procno, slot->backend.pid, user, database))
 		return;
 	slot->pool = pooldiag_pools_assign(pools, user, database, slot->backend.application_name);
+	pooldiag_counters_assign(slot->backend.procno, slot->backend.pid,
+							 slot->backend.application_name, pools, slot->pool);
 }
 
 static int
@@ -157,6 +160,7 @@ take_sample(void)
 	maybe_room = true;
 	for (int procno = 0; procno < MaxConnections; procno++)
 		sample_slot(&slots[procno], procno, now);
+	pooldiag_counters_follow(&sample->pools);
 	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
 	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
 	sample->at = now;

@@ -15,14 +15,27 @@
 #include "libpq/libpq-be.h"
 #include "replication/walsender.h"
 
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
 #include "compat.h"
+#include "counters.h"
 #include "sessions.h"
 #include "shared.h"
+#include "statements.h"
 
 static ClientAuthentication_hook_type prev_client_authentication_hook = NULL;
 
+/* Still with its PGPROC, and after the transaction that was in progress has been aborted. */
 static void
-publish_identity(Port *port, int status)
+end_session(int code, Datum arg)
+{
+	pooldiag_statements_end_session();
+	pooldiag_counters_logout(GetCurrentTimestamp() - MyStartTimestamp);
+}
+
+static void
+begin_session(Port *port, int status)
 {
 	if (prev_client_authentication_hook)
 		prev_client_authentication_hook(port, status);
@@ -39,6 +52,9 @@ publish_identity(Port *port, int status)
 				NAMEDATALEN);
 		pg_write_barrier();
 		identity->pid = MyProcPid;
+
+		pooldiag_counters_login();
+		on_shmem_exit(end_session, (Datum) 0);
 	}
 }
 
@@ -47,7 +63,8 @@ void
 pooldiag_sessions_install_hooks(void)
 {
 	prev_client_authentication_hook = ClientAuthentication_hook;
-	ClientAuthentication_hook = publish_identity;
+	ClientAuthentication_hook = begin_session;
+	pooldiag_statements_install_hooks();
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "counters.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -99,6 +100,7 @@ static const struct
 	{"control", control_size, attach_control},
 	{"identities", identities_size, attach_identities},
 	{"samples", samples_size, attach_samples},
+	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
 };
 
 /* For the view self: name and bytes of a part; false past the last one. */
@@ -130,6 +132,7 @@ request_shared_memory(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(total_size());
+	pooldiag_counters_request();
 }
 
 static void

@@ -196,7 +196,15 @@ CREATE FUNCTION pooldiag.pools(
 	OUT saturation_percent pg_catalog.float8,
 	OUT peak_checked_out pg_catalog.int4,
 	OUT over_recycle pg_catalog.int4,
-	OUT leaks pg_catalog.int4
+	OUT leaks pg_catalog.int4,
+	OUT xacts pg_catalog.int8,
+	OUT hold_p50_ms pg_catalog.float8,
+	OUT hold_p95_ms pg_catalog.float8,
+	OUT hold_p99_ms pg_catalog.float8,
+	OUT hold_efficiency_percent pg_catalog.float8,
+	OUT statements pg_catalog.int8,
+	OUT statement_p95_ms pg_catalog.float8,
+	OUT sessions_opened pg_catalog.int8
 )
 RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'pooldiag_pools'
@@ -205,7 +213,7 @@ COMMENT ON FUNCTION pooldiag.pools() IS
 	'The rows of the view pooldiag.pools, in no particular order.';
 
 CREATE VIEW pooldiag.pools AS
-	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks
+	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks, xacts, hold_p50_ms, hold_p95_ms, hold_p99_ms, hold_efficiency_percent, statements, statement_p95_ms, sessions_opened
 	FROM pooldiag.pools();
 COMMENT ON VIEW pooldiag.pools IS
 	'Pools of the applications: declared ones as pooldiag.pools has them, and one for each other (user, database, application name).';
@@ -239,6 +247,95 @@ COMMENT ON COLUMN pooldiag.pools.over_recycle IS
 	'Connections older than the pool''s recycle.';
 COMMENT ON COLUMN pooldiag.pools.leaks IS
 	'Leak suspects: idle in transaction for longer than the pool''s leak.';
+COMMENT ON COLUMN pooldiag.pools.xacts IS
+	'Transactions that have ended, committed or not, since stats_reset of the view churn. NULL without preloading, as all further columns.';
+COMMENT ON COLUMN pooldiag.pools.hold_p50_ms IS
+	'Half of the transactions held their connection no longer than that, in milliseconds, within 7 %.';
+COMMENT ON COLUMN pooldiag.pools.hold_p95_ms IS
+	'95 of 100 held it no longer.';
+COMMENT ON COLUMN pooldiag.pools.hold_p99_ms IS
+	'99 of 100 held it no longer.';
+COMMENT ON COLUMN pooldiag.pools.hold_efficiency_percent IS
+	'The part of all hold time in which the connection was not idle in transaction.';
+COMMENT ON COLUMN pooldiag.pools.statements IS
+	'Statements that have ended, failures included.';
+COMMENT ON COLUMN pooldiag.pools.statement_p95_ms IS
+	'95 of 100 statements took no longer than that, in milliseconds, within 7 %.';
+COMMENT ON COLUMN pooldiag.pools.sessions_opened IS
+	'Sessions that have finished their start-up.';
+
+CREATE FUNCTION pooldiag.churn(
+	OUT pool pg_catalog.text,
+	OUT opened pg_catalog.int8,
+	OUT closed pg_catalog.int8,
+	OUT lifetime_p50_ms pg_catalog.float8,
+	OUT lifetime_p95_ms pg_catalog.float8,
+	OUT connect_p50_ms pg_catalog.float8,
+	OUT connect_p95_ms pg_catalog.float8,
+	OUT xacts_per_session pg_catalog.float8,
+	OUT stats_reset pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_churn'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
+COMMENT ON FUNCTION pooldiag.churn() IS
+	'The rows of the view pooldiag.churn, in no particular order.';
+
+CREATE VIEW pooldiag.churn AS
+	SELECT pool, opened, closed, lifetime_p50_ms, lifetime_p95_ms, connect_p50_ms, connect_p95_ms, xacts_per_session, stats_reset
+	FROM pooldiag.churn();
+COMMENT ON VIEW pooldiag.churn IS
+	'How sessions come and go, by pool. No rows for who may not see all sessions.';
+COMMENT ON COLUMN pooldiag.churn.pool IS
+	'Name of the pool.';
+COMMENT ON COLUMN pooldiag.churn.opened IS
+	'Sessions that have finished their start-up.';
+COMMENT ON COLUMN pooldiag.churn.closed IS
+	'Sessions that have ended.';
+COMMENT ON COLUMN pooldiag.churn.lifetime_p50_ms IS
+	'Half of those that have ended lasted no longer than that, in milliseconds, within 7 %.';
+COMMENT ON COLUMN pooldiag.churn.lifetime_p95_ms IS
+	'95 of 100 lasted no longer.';
+COMMENT ON COLUMN pooldiag.churn.connect_p50_ms IS
+	'Half of the start-ups took no longer than that, in milliseconds, within 7 %: from the server process to the first statement.';
+COMMENT ON COLUMN pooldiag.churn.connect_p95_ms IS
+	'95 of 100 took no longer.';
+COMMENT ON COLUMN pooldiag.churn.xacts_per_session IS
+	'Transactions for each session opened: about 1 is a connection for each transaction, and no pool.';
+COMMENT ON COLUMN pooldiag.churn.stats_reset IS
+	'Since when all this is counted.';
+
+CREATE FUNCTION pooldiag.latency(
+	OUT pool pg_catalog.text,
+	OUT kind pg_catalog.text,
+	OUT lower_ms pg_catalog.float8,
+	OUT upper_ms pg_catalog.float8,
+	OUT count pg_catalog.int8,
+	OUT stats_reset pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_latency'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 500;
+COMMENT ON FUNCTION pooldiag.latency() IS
+	'The rows of the view pooldiag.latency, in no particular order.';
+
+CREATE VIEW pooldiag.latency AS
+	SELECT pool, kind, lower_ms, upper_ms, count, stats_reset
+	FROM pooldiag.latency();
+COMMENT ON VIEW pooldiag.latency IS
+	'Histograms of durations, by pool and kind; buckets that are empty are left out. No rows for who may not see all sessions.';
+COMMENT ON COLUMN pooldiag.latency.pool IS
+	'Name of the pool.';
+COMMENT ON COLUMN pooldiag.latency.kind IS
+	'statement, transaction (how long it held its connection), connect (start-up of a session), lifetime (of one that has ended).';
+COMMENT ON COLUMN pooldiag.latency.lower_ms IS
+	'The shortest duration in this bucket, in milliseconds.';
+COMMENT ON COLUMN pooldiag.latency.upper_ms IS
+	'All in this bucket are shorter than that. NULL: no end.';
+COMMENT ON COLUMN pooldiag.latency.count IS
+	'How many there were.';
+COMMENT ON COLUMN pooldiag.latency.stats_reset IS
+	'Since when all this is counted.';
 
 CREATE FUNCTION pooldiag.slow_queries(
 	OUT pid pg_catalog.int4,
@@ -526,6 +623,8 @@ REVOKE ALL ON
 	pooldiag.connection_groups,
 	pooldiag.utilization,
 	pooldiag.pools,
+	pooldiag.churn,
+	pooldiag.latency,
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
@@ -539,6 +638,8 @@ REVOKE ALL ON FUNCTION
 	pooldiag.connection_groups(),
 	pooldiag.utilization(),
 	pooldiag.pools(),
+	pooldiag.churn(),
+	pooldiag.latency(),
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),
@@ -555,6 +656,8 @@ GRANT SELECT ON
 	pooldiag.connection_groups,
 	pooldiag.utilization,
 	pooldiag.pools,
+	pooldiag.churn,
+	pooldiag.latency,
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
@@ -567,6 +670,8 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.connection_groups(),
 	pooldiag.utilization(),
 	pooldiag.pools(),
+	pooldiag.churn(),
+	pooldiag.latency(),
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),

@@ -1,0 +1,527 @@
+/*
+ * counters.c
+ *	  What sessions have done: one slot a session, totals a pool, and how the one gets into the other.
+ *
+ * A session counts in its own slot, which nobody else writes: plain stores, no lock, no atomic operation. Which
+ * pool these counts belong to (the slot's owner) is for the sampler to find, which writes it beside them, in
+ * assigned; the session takes it over at the end of its next transaction. Where owner or application name
+ * change, and at its end, a session adds what it has counted to its pool's totals, with atomic additions, and
+ * goes on from zero. A pool's figures are its totals and the slots that it owns.
+ *
+ * A session that ends before the sampler has seen it leaves its counts among the departed, one entry for each
+ * (user, database, application name), which the sampler gives to pools at its next tick. This is the only place
+ * with a lock: who leaves something waits for it, the sampler takes it only if it is free. Where all entries
+ * are taken, the counts go to the pool (other), and that is counted.
+ *
+ * reset() raises a number, and sets totals to zero. A slot that has not taken that number over counts for
+ * nothing; its session does so at the end of its next transaction, and begins from zero.
+ *
+ * Races that are accepted: a reader that comes while a session's counts are moved reads again, a hundred times
+ * at the most, and may then have them twice or not at all; a session that adds to the totals of a pool in the
+ * microsecond in which the pool leaves the directory may add to those of the next one in that row; what is
+ * counted in the microsecond of a reset may be lost, or stay. SIGKILL of any process makes the server begin anew.
+ */
+#include "postgres.h"
+
+#include "libpq/libpq-be.h"
+#include "storage/lwlock.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "common/hashfn.h"
+
+#include "compat.h"
+#include "counters.h"
+#include "settings.h"
+#include "shared.h"
+
+#define TRANCHE "pooldiag"
+#define DEPARTED_ENTRIES 128
+#define READ_TRIES 100
+
+/* Of a pool: what its sessions have added. */
+typedef struct PoolTotals
+{
+	pg_atomic_uint32 life; /* the sampler's: whose totals these are */
+	pg_atomic_uint64 sums[POOLDIAG_COUNTS];
+	pg_atomic_uint64 histogram[POOLDIAG_KINDS][POOLDIAG_BUCKETS];
+} PoolTotals;
+
+/* What sessions that no pool was found for have left. */
+typedef struct Departed
+{
+	bool used;
+	char user[NAMEDATALEN];
+	char database[NAMEDATALEN];
+	char application_name[NAMEDATALEN];
+	PoolDiagTotals totals;
+} Departed;
+
+typedef struct Shared
+{
+	LWLock *lock; /* protects departed */
+	/* Raised before, and after, counts are moved. */
+	pg_atomic_uint64 moves_begun;
+	pg_atomic_uint64 moves_done;
+	pg_atomic_uint32 resets;
+	pg_atomic_uint64 reset_at;
+	/* Sessions that are connected, and the most there were since the sampler asked last. */
+	pg_atomic_uint32 connected;
+	pg_atomic_uint32 most_connected;
+	pg_atomic_uint64 dropped; /* sessions whose counts went to (other) for want of an entry */
+	pg_atomic_uint32 departed_used;
+	Departed departed[DEPARTED_ENTRIES];
+} Shared;
+
+static Shared *shared = NULL;
+static PoolDiagSlot *slots = NULL;
+static PoolTotals *totals_of = NULL; /* of each row of the directory, (other) the last */
+
+PoolDiagSlot *pooldiag_my_slot = NULL;
+static uint32 my_key = 0; /* of this process and the name in its slot */
+static bool is_connected = false;
+
+Size
+pooldiag_counters_size(void)
+{
+	Size size = CACHELINEALIGN(sizeof(Shared));
+
+	size = add_size(size, mul_size(sizeof(PoolTotals), pooldiag_max_pools + 1));
+	return add_size(CACHELINEALIGN(size), mul_size(sizeof(PoolDiagSlot), MaxConnections));
+}
+
+/* To be called where shared memory is requested. */
+void
+pooldiag_counters_request(void)
+{
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void
+init_totals(PoolTotals *totals)
+{
+	pg_atomic_init_u32(&totals->life, 0);
+	for (int i = 0; i < POOLDIAG_COUNTS; i++)
+		pg_atomic_init_u64(&totals->sums[i], 0);
+	for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+		for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+			pg_atomic_init_u64(&totals->histogram[kind][i], 0);
+}
+
+void
+pooldiag_counters_attach(char *at, bool made)
+{
+	shared = (Shared *) at;
+	totals_of = (PoolTotals *) (at + CACHELINEALIGN(sizeof(Shared)));
+	slots = (PoolDiagSlot *) (at + CACHELINEALIGN(CACHELINEALIGN(sizeof(Shared)) +
+												  sizeof(PoolTotals) * (pooldiag_max_pools + 1)));
+	if (!made)
+		return;
+	shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+	pg_atomic_init_u64(&shared->moves_begun, 0);
+	pg_atomic_init_u64(&shared->moves_done, 0);
+	pg_atomic_init_u32(&shared->resets, 0);
+	pg_atomic_init_u64(&shared->reset_at, (uint64) GetCurrentTimestamp());
+	pg_atomic_init_u32(&shared->connected, 0);
+	pg_atomic_init_u32(&shared->most_connected, 0);
+	pg_atomic_init_u64(&shared->dropped, 0);
+	pg_atomic_init_u32(&shared->departed_used, 0);
+	for (int i = 0; i <= pooldiag_max_pools; i++)
+		init_totals(&totals_of[i]);
+	for (int i = 0; i < MaxConnections; i++)
+		pg_atomic_init_u64(&slots[i].assigned, 0);
+}
+
+static uint32
+key_of(int pid, const char *application_name)
+{
+	return hash_combine(
+		hash_bytes_uint32((uint32) pid),
+		hash_bytes((const unsigned char *) application_name, (int) strlen(application_name)));
+}
+
+static void
+add(pg_atomic_uint64 *to, uint64 count)
+{
+	if (count != 0)
+		(void) pg_atomic_fetch_add_u64(to, (int64) count);
+}
+
+static void
+add_all(PoolTotals *to, const PoolDiagTotals *from)
+{
+	for (int i = 0; i < POOLDIAG_COUNTS; i++)
+		add(&to->sums[i], from->sums[i]);
+	for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+		for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+			add(&to->histogram[kind][i], from->histogram[kind][i]);
+}
+
+/* The same where nobody else writes. */
+static void
+add_totals(PoolDiagTotals *to, const PoolDiagTotals *from)
+{
+	for (int i = 0; i < POOLDIAG_COUNTS; i++)
+		to->sums[i] += from->sums[i];
+	for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+		for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+			to->histogram[kind][i] += from->histogram[kind][i];
+}
+
+/* The totals of an owner; of one that has gone, those of (other). */
+static PoolTotals *
+totals_of_owner(uint32 owner)
+{
+	PoolTotals *totals = &totals_of[owner & 0xFFFF];
+
+	if (pg_atomic_read_u32(&totals->life) != owner >> 16)
+		return &totals_of[pooldiag_max_pools];
+	return totals;
+}
+
+/* Adds what a slot has to totals that nobody else writes. */
+static void
+add_slot(PoolDiagTotals *to, const PoolDiagSlot *slot)
+{
+	for (int i = 0; i < POOLDIAG_COUNTS; i++)
+		to->sums[i] += slot->sums[i];
+	for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+	{
+		to->histogram[POOLDIAG_KIND_STATEMENT][i] += slot->statement[i];
+		to->histogram[POOLDIAG_KIND_TRANSACTION][i] += slot->transaction[i];
+	}
+	if (slot->connect_bucket >= 0)
+		to->histogram[POOLDIAG_KIND_CONNECT][slot->connect_bucket]++;
+}
+
+/* The entry of this session's names among the departed, or NULL if there is no room. Under the lock. */
+static Departed *
+find_departed(const PoolDiagIdentity *identity, const char *application_name)
+{
+	Departed *unused = NULL;
+
+	for (int i = 0; i < DEPARTED_ENTRIES; i++)
+	{
+		Departed *entry = &shared->departed[i];
+
+		if (!entry->used)
+			unused = unused ? unused : entry;
+		else if (strcmp(entry->application_name, application_name) == 0 &&
+				 strcmp(entry->user, identity->user) == 0 &&
+				 strcmp(entry->database, identity->database) == 0)
+			return entry;
+	}
+	if (unused != NULL)
+	{
+		memset(unused, 0, sizeof(*unused));
+		strlcpy(unused->user, identity->user, NAMEDATALEN);
+		strlcpy(unused->database, identity->database, NAMEDATALEN);
+		strlcpy(unused->application_name, application_name, NAMEDATALEN);
+		unused->used = true;
+		pg_atomic_fetch_add_u32(&shared->departed_used, 1);
+	}
+	return unused;
+}
+
+/* Moves what this session has counted to where it belongs; its lifetime too if that is not negative. */
+static void
+move_counts(int64 lifetime_us)
+{
+	static PoolDiagTotals moved; /* too large for the stack of whoever is interrupted */
+	PoolDiagSlot *slot = pooldiag_my_slot;
+
+	memset(&moved, 0, sizeof(moved));
+	add_slot(&moved, slot);
+	if (lifetime_us >= 0)
+	{
+		moved.sums[POOLDIAG_CLOSED]++;
+		moved.histogram[POOLDIAG_KIND_LIFETIME][pooldiag_histogram_bucket(lifetime_us)]++;
+	}
+
+	pg_atomic_fetch_add_u64(&shared->moves_begun, 1);
+	if (slot->owner != POOLDIAG_NO_OWNER)
+		add_all(totals_of_owner(slot->owner), &moved);
+	else
+	{
+		Departed *entry;
+
+		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+		entry = find_departed(pooldiag_shared_identity(MyProcNumber), slot->application_name);
+		if (entry != NULL)
+			add_totals(&entry->totals, &moved);
+		LWLockRelease(shared->lock);
+		if (entry == NULL)
+		{
+			add_all(&totals_of[pooldiag_max_pools], &moved);
+			pg_atomic_fetch_add_u64(&shared->dropped, 1);
+		}
+	}
+	memset(slot->sums, 0, sizeof(slot->sums));
+	memset(slot->statement, 0, sizeof(slot->statement));
+	memset(slot->transaction, 0, sizeof(slot->transaction));
+	slot->connect_bucket = -1;
+	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
+}
+
+static void
+begin_from_zero(PoolDiagSlot *slot)
+{
+	slot->resets = pg_atomic_read_u32(&shared->resets);
+	memset(slot->sums, 0, sizeof(slot->sums));
+	memset(slot->statement, 0, sizeof(slot->statement));
+	memset(slot->transaction, 0, sizeof(slot->transaction));
+	slot->connect_bucket = -1;
+}
+
+/* A session that has authenticated makes its slot its own. */
+void
+pooldiag_counters_login(void)
+{
+	PoolDiagSlot *slot = &slots[MyProcNumber];
+
+	slot->pid = 0;
+	pg_write_barrier();
+	begin_from_zero(slot);
+	slot->owner = POOLDIAG_NO_OWNER;
+	strlcpy(slot->application_name, application_name ? application_name : "", NAMEDATALEN);
+	my_key = key_of(MyProcPid, slot->application_name);
+	pg_write_barrier();
+	slot->pid = MyProcPid;
+	pooldiag_my_slot = slot;
+}
+
+/* Its start-up is over, and took that long. */
+void
+pooldiag_counters_connected(int64 connect_us)
+{
+	uint32 connected = pg_atomic_add_fetch_u32(&shared->connected, 1);
+	uint32 most = pg_atomic_read_u32(&shared->most_connected);
+
+	is_connected = true;
+	while (connected > most &&
+		   !pg_atomic_compare_exchange_u32(&shared->most_connected, &most, connected))
+		;
+	pooldiag_my_slot->sums[POOLDIAG_OPENED] = 1;
+	pooldiag_my_slot->connect_bucket = pooldiag_histogram_bucket(connect_us);
+}
+
+/*
+ * At the end of a transaction, before that is counted: what was counted until now stays with the name that the
+ * session had, and goes to the pool that the sampler has found for it.
+ */
+void
+pooldiag_counters_settle(void)
+{
+	PoolDiagSlot *slot = pooldiag_my_slot;
+	uint64 assigned;
+
+	if (unlikely(slot->resets != pg_atomic_read_u32(&shared->resets)))
+		begin_from_zero(slot);
+	if (unlikely(strcmp(slot->application_name, application_name) != 0))
+	{
+		move_counts(-1);
+		slot->owner = POOLDIAG_NO_OWNER;
+		strlcpy(slot->application_name, application_name, NAMEDATALEN);
+		my_key = key_of(MyProcPid, slot->application_name);
+	}
+	assigned = pg_atomic_read_u64(&slot->assigned);
+	if (unlikely((uint32) assigned != slot->owner) && (uint32) (assigned >> 32) == my_key)
+	{
+		/* What nobody owned yet is the new owner's. */
+		if (slot->owner != POOLDIAG_NO_OWNER)
+			move_counts(-1);
+		slot->owner = (uint32) assigned;
+	}
+}
+
+/* The session ends. */
+void
+pooldiag_counters_logout(int64 lifetime_us)
+{
+	if (is_connected)
+	{
+		pooldiag_counters_settle();
+		move_counts(lifetime_us);
+		pg_atomic_fetch_sub_u32(&shared->connected, 1);
+	}
+	pooldiag_my_slot->pid = 0;
+	pooldiag_my_slot = NULL;
+}
+
+/* Moves what a row's former pool had to (other), if the row has another one now, or none. */
+static void
+follow_row(PoolDiagPools *pools, int index)
+{
+	PoolTotals *totals = &totals_of[index];
+	PoolTotals *other = &totals_of[pools->capacity];
+
+	if (pools->rows[index].used && pools->rows[index].life == 0)
+	{
+		if (++pools->lives == 0)
+			pools->lives++;
+		pools->rows[index].life = pools->lives;
+	}
+	if (pg_atomic_read_u32(&totals->life) == pools->rows[index].life)
+		return;
+	if (totals == other)
+	{
+		pg_atomic_write_u32(&totals->life, pools->rows[index].life);
+		return;
+	}
+	pg_atomic_fetch_add_u64(&shared->moves_begun, 1);
+	pg_atomic_write_u32(&totals->life, pools->rows[index].life);
+	for (int i = 0; i < POOLDIAG_COUNTS; i++)
+		add(&other->sums[i], pg_atomic_exchange_u64(&totals->sums[i], 0));
+	for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+		for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+			add(&other->histogram[kind][i], pg_atomic_exchange_u64(&totals->histogram[kind][i], 0));
+	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
+}
+
+/* Tells the session in that slot, which went by that name, that its pool is this row of the directory. */
+void
+pooldiag_counters_assign(int procno, int pid, const char *application_name, PoolDiagPools *pools,
+						 int index)
+{
+	PoolDiagSlot *slot = &slots[procno];
+	uint64 assigned;
+
+	follow_row(pools, index);
+	assigned = (uint64) key_of(pid, application_name) << 32 |
+			   POOLDIAG_OWNER(index, pools->rows[index].life);
+	if (pg_atomic_read_u64(&slot->assigned) != assigned)
+		pg_atomic_write_u64(&slot->assigned, assigned);
+}
+
+/*
+ * Brings totals in line with the directory, and gives what the departed have left to their pools. To be called
+ * by the sampler at each tick, for rows that nobody was assigned to.
+ */
+void
+pooldiag_counters_follow(PoolDiagPools *pools)
+{
+	for (int i = 0; i <= pools->capacity; i++)
+		follow_row(pools, i);
+	if (pg_atomic_read_u32(&shared->departed_used) == 0 ||
+		!LWLockConditionalAcquire(shared->lock, LW_EXCLUSIVE))
+		return;
+	pg_atomic_fetch_add_u64(&shared->moves_begun, 1);
+	for (int i = 0; i < DEPARTED_ENTRIES; i++)
+	{
+		Departed *entry = &shared->departed[i];
+		int index;
+
+		if (!entry->used)
+			continue;
+		index = pooldiag_pools_assign(pools, entry->user, entry->database, entry->application_name);
+		follow_row(pools, index);
+		add_all(&totals_of[index], &entry->totals);
+		/* It had a connection, though no sample has seen it. */
+		pooldiag_peak_raise(&pools->rows[index].connections_peak, 1, GetCurrentTimestamp());
+		entry->used = false;
+	}
+	pg_atomic_write_u32(&shared->departed_used, 0);
+	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
+	LWLockRelease(shared->lock);
+}
+
+/* The most sessions that were connected at once since the last call. */
+int
+pooldiag_counters_take_peak(void)
+{
+	return (int) pg_atomic_exchange_u32(&shared->most_connected,
+										pg_atomic_read_u32(&shared->connected));
+}
+
+static void
+read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
+{
+	uint32 resets = pg_atomic_read_u32(&shared->resets);
+
+	for (int index = 0; index <= pools->capacity; index++)
+	{
+		PoolTotals *from = &totals_of[index];
+		PoolDiagTotals *to = &totals[index];
+
+		memset(to, 0, sizeof(*to));
+		/* The directory may be older than the totals, and what has gone since is in (other). */
+		if (index < pools->capacity && (pools->rows[index].life == 0 ||
+										pg_atomic_read_u32(&from->life) != pools->rows[index].life))
+			continue;
+		for (int i = 0; i < POOLDIAG_COUNTS; i++)
+			to->sums[i] = pg_atomic_read_u64(&from->sums[i]);
+		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+			for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+				to->histogram[kind][i] = pg_atomic_read_u64(&from->histogram[kind][i]);
+	}
+	for (int procno = 0; procno < MaxConnections; procno++)
+	{
+		const volatile PoolDiagSlot *slot = &slots[procno];
+		uint32 owner = slot->owner;
+		int index = (int) (owner & 0xFFFF);
+
+		if (slot->pid == 0 || slot->resets != resets || owner == POOLDIAG_NO_OWNER)
+			continue;
+		if (index > pools->capacity || owner >> 16 != pools->rows[index].life)
+			index = pools->capacity;
+		add_slot(&totals[index], (const PoolDiagSlot *) slot);
+	}
+}
+
+/* What the sessions of each row of the directory have done; capacity + 1 of them. */
+void
+pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals)
+{
+	for (int try = 0; try < READ_TRIES; try++)
+	{
+		uint64 done = pg_atomic_read_u64(&shared->moves_done);
+		bool quiet;
+
+		pg_read_barrier();
+		quiet = pg_atomic_read_u64(&shared->moves_begun) == done;
+		if (!quiet && try < READ_TRIES - 1)
+			continue;
+		read_once(pools, totals);
+		pg_read_barrier();
+		if (pg_atomic_read_u64(&shared->moves_begun) == done)
+			return;
+	}
+}
+
+/* Since when all this is counted. */
+TimestampTz
+pooldiag_counters_reset_at(void)
+{
+	return (TimestampTz) pg_atomic_read_u64(&shared->reset_at);
+}
+
+/* How many sessions' counts went to (other) because too many names had come and gone between two ticks. */
+uint64
+pooldiag_counters_dropped(void)
+{
+	return pg_atomic_read_u64(&shared->dropped);
+}
+
+/* Counts from zero. */
+void
+pooldiag_counters_reset(void)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	pg_atomic_fetch_add_u64(&shared->moves_begun, 1);
+	pg_atomic_fetch_add_u32(&shared->resets, 1);
+	for (int i = 0; i < DEPARTED_ENTRIES; i++)
+		shared->departed[i].used = false;
+	pg_atomic_write_u32(&shared->departed_used, 0);
+	for (int index = 0; index <= pooldiag_max_pools; index++)
+	{
+		for (int i = 0; i < POOLDIAG_COUNTS; i++)
+			pg_atomic_write_u64(&totals_of[index].sums[i], 0);
+		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+			for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+				pg_atomic_write_u64(&totals_of[index].histogram[kind][i], 0);
+	}
+	pg_atomic_write_u64(&shared->dropped, 0);
+	pg_atomic_write_u64(&shared->reset_at, (uint64) GetCurrentTimestamp());
+	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
+	LWLockRelease(shared->lock);
+}

@@ -1,0 +1,99 @@
+/*
+ * counters.h
+ *	  What sessions have done: one slot a session, totals a pool.
+ */
+#ifndef POOLDIAG_COUNTERS_H
+#define POOLDIAG_COUNTERS_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+
+#include "histogram.h"
+#include "pools.h"
+
+typedef enum PoolDiagCount
+{
+	POOLDIAG_XACTS,
+	POOLDIAG_STATEMENTS, /* finished ones, failures included */
+	POOLDIAG_FAILURES,
+	POOLDIAG_ROWS,
+	POOLDIAG_STATEMENT_US,
+	POOLDIAG_HOLD_US,
+	POOLDIAG_HOLD_IDLE_US, /* the part of hold that was idle in transaction */
+	POOLDIAG_OPENED,
+	POOLDIAG_CLOSED,
+	POOLDIAG_COUNTS
+} PoolDiagCount;
+
+/* The kinds of durations, as the view latency has them. */
+typedef enum PoolDiagKind
+{
+	POOLDIAG_KIND_STATEMENT,
+	POOLDIAG_KIND_TRANSACTION, /* hold time */
+	POOLDIAG_KIND_CONNECT,
+	POOLDIAG_KIND_LIFETIME,
+	POOLDIAG_KINDS
+} PoolDiagKind;
+
+/* What sessions of one pool have done since stats_reset. */
+typedef struct PoolDiagTotals
+{
+	uint64 sums[POOLDIAG_COUNTS];
+	uint64 histogram[POOLDIAG_KINDS][POOLDIAG_BUCKETS];
+} PoolDiagTotals;
+
+/*
+ * A session's slot, that of its PGPROC. The session is its only writer, but for assigned; with plain stores.
+ * Zeroed at login.
+ */
+typedef struct PoolDiagSlot
+{
+	int pid; /* 0: nobody's. Written last at login, and first at the end */
+	/* The owner that the sampler has found, and the hash of the process and the name that it went by. */
+	pg_atomic_uint64 assigned;
+	uint32 owner;		/* whose totals these counts belong to, see POOLDIAG_OWNER */
+	uint32 resets;		/* the number of the reset since which this counts */
+	int connect_bucket; /* -1: not connected yet, or that is in the totals already */
+	char application_name[NAMEDATALEN];
+	uint64 sums[POOLDIAG_COUNTS];
+	uint32 statement[POOLDIAG_BUCKETS];
+	uint32 transaction[POOLDIAG_BUCKETS];
+} PoolDiagSlot;
+
+/* A row of the directory and the life of who has it, so that what was counted for one isn't the next one's. */
+#define POOLDIAG_OWNER(index, life) ((uint32) (index) | (uint32) (life) << 16)
+#define POOLDIAG_NO_OWNER PG_UINT32_MAX
+
+/* This session's; NULL in a process that counts nothing. */
+extern PoolDiagSlot *pooldiag_my_slot;
+
+extern Size pooldiag_counters_size(void);
+extern void pooldiag_counters_attach(char *at, bool made);
+extern void pooldiag_counters_request(void);
+
+/* In a session. */
+extern void pooldiag_counters_login(void);
+extern void pooldiag_counters_connected(int64 connect_us);
+extern void pooldiag_counters_settle(void);
+extern void pooldiag_counters_logout(int64 lifetime_us);
+
+/* In the sampler. */
+extern void pooldiag_counters_assign(int procno, int pid, const char *application_name,
+									 PoolDiagPools *pools, int index);
+extern void pooldiag_counters_follow(PoolDiagPools *pools);
+extern int pooldiag_counters_take_peak(void);
+
+/* Anywhere. */
+extern void pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals);
+extern TimestampTz pooldiag_counters_reset_at(void);
+extern uint64 pooldiag_counters_dropped(void);
+extern void pooldiag_counters_reset(void);
+
+/* Adds a duration to this session's, of kind statement or transaction. */
+static inline void
+pooldiag_count_duration(uint32 *histogram, int64 us)
+{
+	histogram[pooldiag_histogram_bucket(us)]++;
+}
+
+#endif /* POOLDIAG_COUNTERS_H */

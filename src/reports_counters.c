@@ -1,0 +1,134 @@
+/*
+ * reports_counters.c
+ *	  The views churn and latency: what sessions have done since stats_reset, by pool.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/timestamp.h"
+
+#include "reports_counters.h"
+#include "shared.h"
+
+PG_FUNCTION_INFO_V1(pooldiag_churn);
+PG_FUNCTION_INFO_V1(pooldiag_latency);
+
+/* The totals of each row of the directory, palloc'd; NULL without preloading, or for who may not see all. */
+PoolDiagTotals *
+pooldiag_live_totals(const PoolDiagLive *live)
+{
+	PoolDiagTotals *totals;
+
+	if (pooldiag_control == NULL || !live->sees_all)
+		return NULL;
+	totals = palloc(sizeof(PoolDiagTotals) * (live->sample->pools.capacity + 1));
+	pooldiag_counters_read(&live->sample->pools, totals);
+	return totals;
+}
+
+/* The p-quantile of a histogram in milliseconds; NULL where it is empty. */
+void
+pooldiag_row_quantile(PoolDiagRow *row, const uint64 *histogram, double p)
+{
+	double us = pooldiag_histogram_quantile_us(histogram, p);
+
+	if (us < 0)
+		pooldiag_row_null(row);
+	else
+		pooldiag_row_float(row, us / 1000);
+}
+
+static bool
+has_counted(const PoolDiagTotals *totals)
+{
+	for (int i = 0; i < POOLDIAG_COUNTS; i++)
+		if (totals->sums[i] != 0)
+			return true;
+	return false;
+}
+
+static void
+put_churn(ReturnSetInfo *result, const char *pool, const PoolDiagTotals *totals)
+{
+	const uint64 *sums = totals->sums;
+	PoolDiagRow row = {0};
+
+	pooldiag_row_text(&row, pool);
+	pooldiag_row_int64(&row, (int64) sums[POOLDIAG_OPENED]);
+	pooldiag_row_int64(&row, (int64) sums[POOLDIAG_CLOSED]);
+	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_LIFETIME], 0.5);
+	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_LIFETIME], 0.95);
+	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_CONNECT], 0.5);
+	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_CONNECT], 0.95);
+	if (sums[POOLDIAG_OPENED] == 0)
+		pooldiag_row_null(&row);
+	else
+		pooldiag_row_float(&row, (double) sums[POOLDIAG_XACTS] / (double) sums[POOLDIAG_OPENED]);
+	pooldiag_row_timestamp(&row, pooldiag_counters_reset_at());
+	pooldiag_row_put(&row, result);
+}
+
+/* setof churn: pools whose sessions have done anything. */
+Datum
+pooldiag_churn(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolDiagLive *live;
+	PoolDiagTotals *totals;
+
+	pooldiag_shared_require();
+	InitMaterializedSRF(fcinfo, 0);
+	live = pooldiag_live_read(0);
+	totals = pooldiag_live_totals(live);
+	if (totals == NULL)
+		return (Datum) 0;
+	for (int i = 0; i <= live->sample->pools.capacity; i++)
+		if (has_counted(&totals[i]))
+			put_churn(result, pooldiag_live_pool_name(live, i), &totals[i]);
+	return (Datum) 0;
+}
+
+static void
+put_latency(ReturnSetInfo *result, const char *pool, const char *kind, const uint64 *histogram)
+{
+	for (int i = 0; i < POOLDIAG_BUCKETS; i++)
+	{
+		PoolDiagRow row = {0};
+
+		if (histogram[i] == 0)
+			continue;
+		pooldiag_row_text(&row, pool);
+		pooldiag_row_text(&row, kind);
+		pooldiag_row_float(&row, (double) pooldiag_histogram_lower_us(i) / 1000);
+		if (i == POOLDIAG_BUCKETS - 1)
+			pooldiag_row_null(&row);
+		else
+			pooldiag_row_float(&row, (double) pooldiag_histogram_lower_us(i + 1) / 1000);
+		pooldiag_row_int64(&row, (int64) histogram[i]);
+		pooldiag_row_timestamp(&row, pooldiag_counters_reset_at());
+		pooldiag_row_put(&row, result);
+	}
+}
+
+/* setof latency: each bucket of each pool's histograms that has anything in it. */
+Datum
+pooldiag_latency(PG_FUNCTION_ARGS)
+{
+	static const char *const kinds[POOLDIAG_KINDS] = {"statement", "transaction", "connect",
+													  "lifetime"};
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolDiagLive *live;
+	PoolDiagTotals *totals;
+
+	pooldiag_shared_require();
+	InitMaterializedSRF(fcinfo, 0);
+	live = pooldiag_live_read(0);
+	totals = pooldiag_live_totals(live);
+	if (totals == NULL)
+		return (Datum) 0;
+	for (int i = 0; i <= live->sample->pools.capacity; i++)
+		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+			put_latency(result, pooldiag_live_pool_name(live, i), kinds[kind],
+						totals[i].histogram[kind]);
+	return (Datum) 0;
+}

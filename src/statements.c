@@ -1,0 +1,519 @@
+/*
+ * statements.c
+ *	  What a session does: statements and transactions, from their beginning to their end.
+ *
+ * Runs in every session, at each of its statements. It writes to this process's memory and to the session's
+ * own slot (counters.c), allocates nothing, takes no lock and throws nothing.
+ *
+ * A statement is what the client sent: nothing that runs inside another one, and nothing that runs without a
+ * portal, as deferred triggers do at the commit. It begins when its message arrived, or when the one before it
+ * in the same message ended. It has run when the executor is through with it (a utility command: when that
+ * returns); inside a transaction block it ends there, elsewhere with the transaction that it was, so that the
+ * commit and a wait for a synchronous standby are in it. Until then it is "open".
+ *
+ * A transaction's hold ends with it, but for a failed block, which ends when the client rolls it back: core
+ * calls back at the error, and not at the end.
+ *
+ * An error is seen where it aborts a transaction, so that log_min_messages has no say in it. Only statements
+ * that are refused because their block had failed already are counted from the log.
+ *
+ * The nesting level is not reset by an error that unwinds the stack: whoever called it sets it back, as each
+ * remembers the level that it found, and the top level does at the abort.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "libpq/libpq-be.h"
+#include "storage/ipc.h"
+#include "tcop/pquery.h"
+#include "tcop/utility.h"
+#include "utils/timestamp.h"
+
+#include "backends.h"
+#include "compat.h"
+#include "counters.h"
+#include "statements.h"
+
+/* Portals that were suspended by a row limit, and may be resumed: beyond that many, each part counts. */
+#define SUSPENDED_PORTALS 16
+
+typedef struct Suspended
+{
+	const QueryDesc *query; /* NULL: unused */
+	int64 us;
+	uint64 rows;
+} Suspended;
+
+/* A statement that has run, and ends with its transaction. */
+typedef struct OpenStatement
+{
+	bool open;
+	bool commits;	 /* COMMIT, PREPARE TRANSACTION */
+	bool rolls_back; /* ROLLBACK */
+	TimestampTz begin;
+	TimestampTz ran;  /* when the executor was through */
+	int64 earlier_us; /* of Execute messages before this one */
+	uint64 rows;
+} OpenStatement;
+
+static int level = 0;			 /* of statements inside statements */
+static TimestampTz last_end = 0; /* of the statement before */
+static OpenStatement current;
+static Suspended suspended[SUSPENDED_PORTALS];
+
+static bool in_block = false;			/* the client has begun a transaction block */
+static bool chains = false;				/* its end begins another */
+static TimestampTz rolling_back_to = 0; /* a savepoint, by the message that arrived then */
+static bool committing = false;			/* deferred triggers are running, or later */
+static int counted_in_transaction = 0;	/* statements that have ended in it */
+static TimestampTz commit_begin = 0;	/* where the client may have been waited for before that */
+static TimestampTz failed_since = 0; /* when a block that has failed had begun; 0: there is none */
+
+static ExecutorRun_hook_type prev_executor_run_hook = NULL;
+static ExecutorFinish_hook_type prev_executor_finish_hook = NULL;
+static ExecutorEnd_hook_type prev_executor_end_hook = NULL;
+static ProcessUtility_hook_type prev_process_utility_hook = NULL;
+static emit_log_hook_type prev_emit_log_hook = NULL;
+
+static void
+count_statement(int64 us, uint64 rows, bool failed)
+{
+	PoolDiagSlot *slot = pooldiag_my_slot;
+
+	us = Max(us, 0);
+	slot->sums[POOLDIAG_STATEMENTS]++;
+	slot->sums[POOLDIAG_STATEMENT_US] += us;
+	slot->sums[POOLDIAG_ROWS] += rows;
+	if (failed)
+		slot->sums[POOLDIAG_FAILURES]++;
+	pooldiag_count_duration(slot->statement, us);
+	counted_in_transaction++;
+}
+
+static void
+count_transaction(TimestampTz begin, TimestampTz end)
+{
+	PoolDiagSlot *slot = pooldiag_my_slot;
+	int64 us = Max(end - begin, 0);
+
+	slot->sums[POOLDIAG_XACTS]++;
+	slot->sums[POOLDIAG_HOLD_US] += us;
+	pooldiag_count_duration(slot->transaction, us);
+}
+
+/* When the statement began that is running or has just run; what the client made a block wait is idle time. */
+static TimestampTz
+begin_of_statement(void)
+{
+	TimestampTz arrived = GetCurrentStatementStartTimestamp();
+
+	if (arrived <= last_end)
+		return last_end;
+	if ((in_block || failed_since != 0) && last_end != 0)
+		pooldiag_my_slot->sums[POOLDIAG_HOLD_IDLE_US] += arrived - last_end;
+	return arrived;
+}
+
+/* Ends the open statement, if there is one, at that instant. */
+static void
+end_current(TimestampTz end, bool failed)
+{
+	if (!current.open)
+		return;
+	current.open = false;
+	count_statement(current.earlier_us + (end - current.begin), current.rows, failed);
+}
+
+/* A statement has run. */
+static void
+statement_ran(int64 earlier_us, uint64 rows)
+{
+	end_current(current.ran, false);
+	current.begin = begin_of_statement();
+	current.ran = GetCurrentTimestamp();
+	current.earlier_us = earlier_us;
+	current.rows = rows;
+	current.commits = current.rolls_back = false;
+	current.open = true;
+	last_end = current.ran;
+}
+
+/* Is it over when ExecutorRun returns? What modifies has triggers to run in ExecutorFinish. */
+static bool
+only_reads(const QueryDesc *query)
+{
+	return query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE;
+}
+
+/*
+ * Is this what the client sent? Not so what runs inside that, or without a portal, as deferred triggers do, or
+ * for a cursor that is to outlive its transaction.
+ */
+static bool
+is_top_level(const QueryDesc *query)
+{
+	return pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL &&
+		   !(only_reads(query) && query->dest->mydest == DestTuplestore);
+}
+
+/* The entry of a suspended portal's query, or with NULL an unused one; NULL if there is none. */
+static Suspended *
+find_suspended(const QueryDesc *query)
+{
+	for (int i = 0; i < SUSPENDED_PORTALS; i++)
+		if (suspended[i].query == query)
+			return &suspended[i];
+	return NULL;
+}
+
+static int any_suspended = 0;
+
+/* What a resumed portal has behind it is taken over. */
+static void
+resume(const QueryDesc *query, int64 *us, uint64 *rows)
+{
+	Suspended *entry = any_suspended > 0 ? find_suspended(query) : NULL;
+
+	*us = 0;
+	if (entry == NULL)
+		return;
+	*us = entry->us;
+	*rows += entry->rows;
+	entry->query = NULL;
+	any_suspended--;
+}
+
+/* The portals that were suspended have gone: their statements ended when they were suspended. */
+static void
+end_all_suspended(void)
+{
+	for (int i = 0; i < SUSPENDED_PORTALS && any_suspended > 0; i++)
+		if (suspended[i].query != NULL)
+		{
+			count_statement(suspended[i].us, suspended[i].rows, false);
+			suspended[i].query = NULL;
+			any_suspended--;
+		}
+}
+
+/* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
+static void
+query_ran(const QueryDesc *query, uint64 limit)
+{
+	uint64 rows = query->estate->es_processed;
+	bool may_go_on = limit != 0 && rows >= limit;
+	Suspended *entry;
+	int64 earlier_us;
+
+	resume(query, &earlier_us, &rows);
+	statement_ran(earlier_us, rows);
+	if (may_go_on && (entry = find_suspended(NULL)) != NULL)
+	{
+		entry->query = query;
+		entry->us = earlier_us + (current.ran - current.begin);
+		entry->rows = rows;
+		any_suspended++;
+		current.open = false;
+	}
+	else if (in_block)
+		end_current(current.ran, false);
+}
+
+static void
+executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
+{
+	bool mine = is_top_level(queryDesc);
+	int before = level++;
+
+	/* Before the callback for that, deferred triggers belong to the commit. */
+	if (before == 0 && ActivePortal == NULL)
+		committing = true;
+	if (prev_executor_run_hook)
+		prev_executor_run_hook(POOLDIAG_EXECUTOR_RUN_ARGS);
+	else
+		standard_ExecutorRun(POOLDIAG_EXECUTOR_RUN_ARGS);
+	level = before;
+	if (mine && only_reads(queryDesc))
+		query_ran(queryDesc, count);
+}
+
+static void
+executor_finish(QueryDesc *queryDesc)
+{
+	bool mine = is_top_level(queryDesc);
+	int before = level++;
+
+	if (prev_executor_finish_hook)
+		prev_executor_finish_hook(queryDesc);
+	else
+		standard_ExecutorFinish(queryDesc);
+	level = before;
+	if (mine && !only_reads(queryDesc))
+		query_ran(queryDesc, 0);
+}
+
+/* A portal that is closed while it is suspended: its statement has come to its end. */
+static void
+executor_end(QueryDesc *queryDesc)
+{
+	if (pooldiag_my_slot != NULL && any_suspended > 0)
+	{
+		Suspended *entry = find_suspended(queryDesc);
+
+		if (entry != NULL)
+		{
+			count_statement(entry->us, entry->rows, false);
+			entry->query = NULL;
+			any_suspended--;
+		}
+	}
+	if (prev_executor_end_hook)
+		prev_executor_end_hook(queryDesc);
+	else
+		standard_ExecutorEnd(queryDesc);
+}
+
+/* A failed block is rolled back: core doesn't call back, since it did when the block failed. */
+static void
+end_failed_block(TimestampTz end)
+{
+	pooldiag_counters_settle();
+	count_transaction(failed_since, end);
+	failed_since = 0;
+	counted_in_transaction = 0;
+}
+
+/* A command has run that begins or ends something; what ends a transaction stays open until that has ended. */
+static void
+transaction_command_ran(const TransactionStmt *command, bool block_had_failed)
+{
+	switch (command->kind)
+	{
+		case TRANS_STMT_BEGIN:
+		case TRANS_STMT_START:
+			in_block = true;
+			break;
+		case TRANS_STMT_COMMIT:
+		case TRANS_STMT_PREPARE:
+		case TRANS_STMT_ROLLBACK:
+			if (block_had_failed)
+			{
+				end_current(current.ran, false);
+				end_failed_block(current.ran);
+				in_block = command->chain;
+				return;
+			}
+			chains = command->chain;
+			current.rolls_back = command->kind == TRANS_STMT_ROLLBACK;
+			current.commits = !current.rolls_back;
+			return;
+		case TRANS_STMT_ROLLBACK_TO:
+			rolling_back_to = GetCurrentStatementStartTimestamp();
+			break;
+		default:
+			break;
+	}
+	if (in_block)
+		end_current(current.ran, false);
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
+				DestReceiver *dest, QueryCompletion *qc)
+{
+	bool mine = pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL;
+	bool block_had_failed = mine && failed_since != 0;
+	/* The command may free its own statement. */
+	TransactionStmt command = {0};
+	bool is_command = mine && IsA(pstmt->utilityStmt, TransactionStmt);
+	int before = level++;
+
+	if (is_command)
+		command = *(TransactionStmt *) pstmt->utilityStmt;
+	if (prev_process_utility_hook)
+		prev_process_utility_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
+								  qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
+								qc);
+	level = before;
+	if (!mine)
+		return;
+	statement_ran(0, qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
+	if (is_command)
+		transaction_command_ran(&command, block_had_failed);
+	else if (in_block)
+		end_current(current.ran, false);
+}
+
+/* Has an error brought us here, one that nobody has caught? */
+static bool
+is_uncaught_error(void)
+{
+	/* What catches errors, of procedural languages, keeps its own context; the top level has none. */
+	return error_context_stack == NULL && !proc_exit_inprogress;
+}
+
+/* The statement at the top level has ended in an error. */
+static void
+statement_failed(TimestampTz now)
+{
+	level = 0;
+	if (current.open && (current.commits || committing))
+		end_current(now, true);
+	else
+	{
+		TimestampTz begin;
+
+		end_current(current.ran, false);
+		begin = begin_of_statement();
+		count_statement(now - begin, 0, true);
+	}
+	last_end = now;
+}
+
+/* A transaction has ended; was it one that a client began, rather than the server at a Parse? */
+static void
+transaction_ended(TimestampTz now)
+{
+	pooldiag_counters_settle();
+	if (counted_in_transaction > 0 || in_block)
+		count_transaction(GetCurrentTransactionStartTimestamp(), now);
+	counted_in_transaction = 0;
+	in_block = chains;
+	chains = false;
+	committing = false;
+	commit_begin = 0;
+}
+
+static void
+transaction_aborted(TimestampTz now)
+{
+	bool is_running = pooldiag_backends_am_running();
+
+	if (current.open && current.rolls_back)
+	{
+		end_current(now, false);
+		last_end = now;
+	}
+	else if (is_uncaught_error() || (proc_exit_inprogress && is_running))
+		statement_failed(now);
+	else
+	{
+		/* A procedure that rolls back, or a session that ends while it is idle in transaction. */
+		if (proc_exit_inprogress && in_block && last_end != 0)
+			pooldiag_my_slot->sums[POOLDIAG_HOLD_IDLE_US] += Max(now - last_end, 0);
+		transaction_ended(now);
+		return;
+	}
+	end_all_suspended();
+	if (in_block && !current.commits && !current.rolls_back && !proc_exit_inprogress)
+	{
+		failed_since = GetCurrentTransactionStartTimestamp();
+		committing = false;
+		return;
+	}
+	transaction_ended(now);
+}
+
+static void
+transaction_event(XactEvent event, void *arg)
+{
+	TimestampTz now;
+
+	if (pooldiag_my_slot == NULL)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			/* Between an Execute message and the Sync that commits, the client may have taken its time. */
+			committing = true;
+			if (current.open && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
+				commit_begin = GetCurrentTimestamp();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+			now = GetCurrentTimestamp();
+			if (IsInitProcessingMode())
+			{
+				pooldiag_counters_connected(now - MyStartTimestamp);
+				return;
+			}
+			if (current.open)
+			{
+				end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
+				last_end = now;
+			}
+			if (level == 0)
+				end_all_suspended();
+			transaction_ended(now);
+			break;
+		case XACT_EVENT_ABORT:
+			if (!IsInitProcessingMode())
+				transaction_aborted(GetCurrentTimestamp());
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subtransaction_event(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (pooldiag_my_slot == NULL || event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	if (rolling_back_to != GetCurrentStatementStartTimestamp() && is_uncaught_error())
+		statement_failed(GetCurrentTimestamp());
+}
+
+/* A statement that is refused, since its block has failed, aborts nothing, and so is seen here only. */
+static void
+note_refused_statement(ErrorData *edata)
+{
+	if (prev_emit_log_hook)
+		prev_emit_log_hook(edata);
+	if (pooldiag_my_slot != NULL && edata->elevel == ERROR && IsAbortedTransactionBlockState())
+	{
+		TimestampTz begin = begin_of_statement();
+
+		last_end = GetCurrentTimestamp();
+		count_statement(last_end - begin, 0, true);
+	}
+}
+
+/* The session ends: a block that has failed was never rolled back, and ends here. */
+void
+pooldiag_statements_end_session(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (pooldiag_my_slot == NULL)
+		return;
+	end_current(current.ran, false);
+	if (failed_since != 0)
+	{
+		pooldiag_my_slot->sums[POOLDIAG_HOLD_IDLE_US] += Max(now - last_end, 0);
+		end_failed_block(now);
+	}
+}
+
+/* To be called from _PG_init, while libraries are preloaded. */
+void
+pooldiag_statements_install_hooks(void)
+{
+	prev_executor_run_hook = ExecutorRun_hook;
+	ExecutorRun_hook = executor_run;
+	prev_executor_finish_hook = ExecutorFinish_hook;
+	ExecutorFinish_hook = executor_finish;
+	prev_executor_end_hook = ExecutorEnd_hook;
+	ExecutorEnd_hook = executor_end;
+	prev_process_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = note_refused_statement;
+	RegisterXactCallback(transaction_event, NULL);
+	RegisterSubXactCallback(subtransaction_event, NULL);
+}
