@@ -117,21 +117,18 @@ LINT_CPPFLAGS = -DUSE_ASSERT_CHECKING
 # .clang-tidy has the checks. By name, since a file that it found but could not read would not fail.
 # How many warnings the server's headers would have had goes to stderr, and is left out.
 lint-tidy:
-	@mkdir -p build
-	clang-tidy --quiet --config-file=.clang-tidy $(filter %.c,$(FORMATTED)) -- -Wall -Wextra \
-	  -Wno-unused-parameter $(LINT_CPPFLAGS) $(CPPFLAGS) 2>build/tidy.err || \
-	  { grep -v ' generated\.$$' build/tidy.err >&2; false; }
+	errors=$$(mktemp); clang-tidy --quiet --config-file=.clang-tidy $(filter %.c,$(FORMATTED)) -- -Wall -Wextra \
+	  -Wno-unused-parameter $(LINT_CPPFLAGS) $(CPPFLAGS) 2>$$errors; rc=$$?; \
+	  [ $$rc = 0 ] || grep -v ' generated\.$$' $$errors >&2; rm -f $$errors; exit $$rc
 
 # In a copy, so that its objects don't mix with the build's. Beyond the default: buffers, signs, va_list.
 SCAN_FLAGS = --status-bugs $(addprefix -enable-checker ,alpha.core.Conversion alpha.security.ArrayBoundV2 \
   alpha.unix.cstring.OutOfBounds valist.Uninitialized valist.Unterminated)
 lint-scan:
-	@rm -rf build/scan
-	@mkdir -p build/scan/src
-	@cp Makefile pooldiag.control build/scan
-	@cp $(filter src/%,$(FORMATTED)) build/scan/src
-	scan-build $(SCAN_FLAGS) -o build/scan/report make -C build/scan -s -j$$(nproc) with_llvm=no \
-	  COPT='$(LINT_CPPFLAGS)' all
+	copy=$$(mktemp -d) && mkdir $$copy/src && cp Makefile pooldiag.control $$copy && \
+	  cp $(filter src/%,$(FORMATTED)) $$copy/src && \
+	  scan-build $(SCAN_FLAGS) -o $$copy/report make -C $$copy -s -j$$(nproc) with_llvm=no \
+	  COPT='$(LINT_CPPFLAGS)' all; rc=$$?; rm -rf $$copy; exit $$rc
 
 lint-shell:
 	shellcheck -x .ci/run $(sort $(wildcard scripts/*.sh test/bench/*.sh))

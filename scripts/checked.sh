@@ -15,6 +15,9 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
 kind=${1-}
 unset PG_CONFIG
 read -ra versions <<<"${VERSIONS:-18}"

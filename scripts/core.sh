@@ -63,37 +63,57 @@ start() {
 	if [[ $EUID -eq 0 ]]; then
 		chown -R postgres: "$where"
 	fi
-	"${server_user[@]}" env -C "$where" TMPDIR="$run/var" PG_TEST_TIMEOUT_DEFAULT=600 timeout -k 20 "${TEST_TIMEOUT:-1800}" \
+	"${server_user[@]}" env -C "$where" TMPDIR="$run/var" LD_LIBRARY_PATH="$libraries" PG_TEST_TIMEOUT_DEFAULT=600 timeout -k 20 "${TEST_TIMEOUT:-1800}" \
 		"$program" --inputdir=. --outputdir=. --dlpath=. --bindir="$bin" --temp-instance="$where/instance" \
 		--temp-config="$where/settings" --schedule="$schedule" "${options[@]}" >"$run/$suite-$server.log" 2>&1 </dev/null &
 	children+=("$!")
 }
 
+# The tests of a suite, from its schedule.
+tests_of() { sed -n 's/^test: *//p' "$run/var/$1-bare/$([[ $1 == regress ]] && echo parallel || echo isolation)_schedule" | tr -s ' \t' '\n'; }
+
+# What would be no difference, and is wrong all the same: a suite that doesn't come to its end for another reason
+# than tests that fail, and a server's process that crashes. check_run SUITE SERVER STATUS
+check_run() {
+	local log=$run/$1-$2.log server_log=$run/var/$1-$2/log/postmaster.log
+	if [[ $3 -ne 0 ]] && { [[ $3 -ge 124 ]] || ! grep -q ' failed$' "$run/$1-$2.results"; }; then
+		failed=$((failed + 1))
+		printf 'not ok core/%s (status %d on the %s server)\n' "$1" "$3" "$2"
+		tail -n 20 "$log" | sed 's/^/    | /'
+	fi
+	if grep -E "$crash_marks" "$server_log" >"$run/crash"; then
+		failed=$((failed + 1))
+		printf 'not ok core/%s (a process of the %s server has crashed)\n' "$1" "$2"
+		head -n 20 "$run/crash" | sed 's/^/    | /'
+	fi
+}
+
+# compare SUITE STATUS STATUS, of the bare and the preloaded server's run
 compare() {
 	local suite=$1 name bare preloaded before=$failed
-	regress_results "$run/$suite-bare.log" >"$run/$suite-bare.results"
-	regress_results "$run/$suite-preloaded.log" >"$run/$suite-preloaded.results"
-	if [[ ! -s $run/$suite-bare.results ]]; then
-		failed=$((failed + 1))
-		printf 'not ok core/%s (no result on the bare server)\n' "$suite"
-		tail -n 20 "$run/$suite-bare.log" | sed 's/^/    | /'
-		return
-	fi
-	while read -r name bare; do
+	for server in bare preloaded; do
+		regress_results "$run/$suite-$server.log" >"$run/$suite-$server.results"
+	done
+	check_run "$suite" bare "$2"
+	check_run "$suite" preloaded "$3"
+	for name in $(tests_of "$suite"); do
+		bare=$(sed -n "s/^$name //p" "$run/$suite-bare.results")
 		preloaded=$(sed -n "s/^$name //p" "$run/$suite-preloaded.results")
-		if [[ $preloaded == ok && $bare == ok ]]; then
+		if [[ $preloaded == ok && -n $bare ]]; then
 			passed=$((passed + 1))
+			if [[ $bare == failed ]]; then
+				printf 'ok     core/%s/%s (on the bare server it has failed)\n' "$suite" "$name"
+			fi
 		elif [[ $preloaded == failed && $bare == failed ]] && cmp -s "$run/var/$suite-"{bare,preloaded}/results/"$name.out"; then
 			passed=$((passed + 1))
-			printf 'ok     core/%s/%s (fails, and so it does on the bare server)\n' "$suite" "$name"
+			printf 'ok     core/%s/%s (fails as it does on the bare server)\n' "$suite" "$name"
 		else
 			failed=$((failed + 1))
-			printf 'not ok core/%s/%s (bare: %s, with pooldiag: %s)\n' "$suite" "$name" "$bare" "${preloaded:-no result}"
-			diff -u "$run/var/$suite-"{bare,preloaded}/results/"$name.out" | head -n 40 | sed 's/^/    | /' || true
+			printf 'not ok core/%s/%s (bare: %s, with pooldiag: %s)\n' "$suite" "$name" "${bare:-no result}" "${preloaded:-no result}"
+			diff -u "$run/var/$suite-"{bare,preloaded}/results/"$name.out" 2>&1 | head -n 40 | sed 's/^/    | /' || true
 		fi
-	done <"$run/$suite-bare.results"
-	printf '%s: %d tests, %d of them with another result than on the bare server\n' "$suite" \
-		"$(wc -l <"$run/$suite-bare.results")" "$((failed - before))"
+	done
+	printf '%s: %d tests, %d failures\n' "$suite" "$(tests_of "$suite" | wc -l)" "$((failed - before))"
 }
 
 "$root/scripts/setup.sh" test
@@ -105,9 +125,14 @@ if locked private_install "$run"; then
 		children=()
 		start "$suite" bare
 		start "$suite" preloaded
-		wait "${children[@]}" || true
+		statuses=()
+		for child in "${children[@]}"; do
+			rc=0
+			wait "$child" || rc=$?
+			statuses+=("$rc")
+		done
 		children=()
-		compare "$suite"
+		compare "$suite" "${statuses[@]}"
 	done
 else
 	say "pooldiag does not build for $("$PG_CONFIG" --version)"

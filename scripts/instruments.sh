@@ -52,24 +52,31 @@ under_prepare() {
 				"UBSAN_OPTIONS=$options")
 			;;
 		valgrind)
-			"$root/scripts/setup.sh" valgrind
+			env -u PG_CONFIG "$root/scripts/setup.sh" valgrind
 			options=(--quiet --num-callers=30 --log-file="$findings.%p" --error-exitcode=99 --trace-children=no
 				--child-silent-after-fork=no --gen-suppressions=all)
 			under_unit=(valgrind "${options[@]}" --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all)
-			under_server=(valgrind "${options[@]}" --leak-check=no
-				${VALGRIND_SUPPRESSIONS:+"--suppressions=$VALGRIND_SUPPRESSIONS"})
+			under_server=(valgrind "${options[@]}" --leak-check=no)
+			if [[ -n ${VALGRIND_SUPPRESSIONS-} ]]; then
+				cp "$VALGRIND_SUPPRESSIONS" "$run/suppressions"
+				chmod 644 "$run/suppressions"
+				under_server+=("--suppressions=$run/suppressions")
+			fi
 			;;
 		coverage)
-			"$root/scripts/setup.sh" coverage
+			env -u PG_CONFIG "$root/scripts/setup.sh" coverage
 			INSTRUMENT="--coverage -O0"
-			# The server's processes write their counts beside the objects.
-			chmod -R a+rwX "$tree"
 			;;
 	esac
 }
 
-# Puts the script in the place of the program postgres in the folder $1.
-under_wrap() {
+# To be called when pooldiag is built, with the folder of the server's programs. Puts the script in the place
+# of the program postgres.
+under_built() {
+	# The server's processes write their counts beside the objects.
+	if [[ $under == coverage ]]; then
+		chmod a+rwx "$tree/src"
+	fi
 	[[ ${#under_environment[@]} -gt 0 || ${#under_server[@]} -gt 0 ]] || return 0
 	mv "$1/postgres" "$1/postgres.program"
 	# shellcheck disable=SC2016 # for the shell that runs it
@@ -109,27 +116,40 @@ under_finish() {
 	fi
 }
 
-# The share of each module's lines that ran, and of all; a module with too small a share is a failure.
+# The share of each module's lines that ran, and of all. When all tests have run, a module with too small a
+# share is a failure, and so is one that nothing is known of.
 report_coverage() {
-	local pages=$root/build/coverage module lines covered share all_lines=0 all_covered=0
-	rm -rf "$pages"
-	mkdir -p "$pages"
-	gcovr --root "$tree" --filter "$tree/src/" --exclude-throw-branches --csv "$run/coverage.csv" \
-		--html-details "$pages/index.html" "$tree" >"$run/gcovr.log" 2>&1 || {
+	local pages=$root/build/coverage file module lines covered share all_lines=0 all_covered=0 judged=1
+	if [[ -n ${ONLY-} || -n ${TESTS-} ]]; then
+		judged=
+	fi
+	mkdir "$run/pages"
+	if ! gcovr --root "$tree" --filter "$tree/src/" --exclude-throw-branches --csv "$run/coverage.csv" \
+		--html-details "$run/pages/index.html" "$tree" >"$run/gcovr.log" 2>&1; then
 		count 1 coverage "gcovr failed"
 		show "gcovr" "$run/gcovr.log" tail -n 20
 		return
-	}
-	while IFS=, read -r module lines covered _; do
-		[[ $module == src/*.c ]] || continue
-		all_lines=$((all_lines + lines))
-		all_covered=$((all_covered + covered))
-		share=$((covered * 1000 / (lines > 0 ? lines : 1)))
-		if [[ $share -ge $((least_coverage * 10)) ]]; then
-			count 0 "coverage/${module#src/}" "$((share / 10)).$((share % 10)) % of $lines lines"
+	fi
+	for file in "$root"/src/*.c; do
+		module=${file##*/}
+		IFS=, read -r _ lines covered _ <<<"$(grep "^src/$module," "$run/coverage.csv" || true)"
+		all_lines=$((all_lines + ${lines:-0}))
+		all_covered=$((all_covered + ${covered:-0}))
+		share=$((${covered:-0} * 1000 / (${lines:-0} > 0 ? lines : 1)))
+		if [[ -z $judged ]]; then
+			printf '       coverage/%s (%d.%d %% of %d lines)\n' "$module" $((share / 10)) $((share % 10)) "${lines:-0}"
+		elif [[ $share -ge $((least_coverage * 10)) ]]; then
+			count 0 "coverage/$module" "$((share / 10)).$((share % 10)) % of $lines lines"
 		else
-			count 1 "coverage/${module#src/}" "$((share / 10)).$((share % 10)) % of $lines lines, and it should be $least_coverage"
+			count 1 "coverage/$module" "$((share / 10)).$((share % 10)) % of ${lines:-0} lines, and it should be $least_coverage"
 		fi
-	done <"$run/coverage.csv"
-	say "$(awk -v c="$all_covered" -v l="$all_lines" 'BEGIN { printf "%.1f %% of %d lines ran", 100 * c / l, l }'); see $pages/index.html"
+	done
+	locked keep_pages
+	say "$((all_covered * 1000 / all_lines / 10)).$((all_covered * 1000 / all_lines % 10)) % of $all_lines lines ran; see $pages/index.html"
+}
+
+keep_pages() {
+	mkdir -p "$pages"
+	rm -rf "$pages"
+	cp -r "$run/pages" "$pages"
 }

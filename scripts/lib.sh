@@ -139,7 +139,7 @@ new_run_dir() {
 }
 
 # Prepares the folder $1 for a run: pg/ is a copy of PostgreSQL, var/ belongs to the server's user.
-# Sets bin, pkglib and share to places in the copy.
+# Sets bin, pkglib, share and libraries, for libpq, to places in the copy.
 private_pg() {
 	local dir=$1 from_bin from_lib from_share from_libraries
 	from_bin=$("$PG_CONFIG" --bindir)
@@ -154,11 +154,11 @@ private_pg() {
 	cp -a "$from_bin"/{postgres,initdb,psql,pgbench,pg_*,create*,drop*,vacuum*} "$bin"
 	cp -a "$from_lib/." "$pkglib"
 	cp -a "$from_share/." "$share"
-	# For programs that look beside themselves; others find the one that they were made with.
 	from_libraries=$("$PG_CONFIG" --libdir)
+	libraries=$dir/pg$from_libraries
 	if compgen -G "$from_libraries/libpq.so*" >/dev/null; then
-		mkdir -p "$dir/pg$from_libraries"
-		cp -a "$from_libraries"/libpq.so* "$dir/pg$from_libraries"
+		mkdir -p "$libraries"
+		cp -a "$from_libraries"/libpq.so* "$libraries"
 	fi
 	rm -f "$share"/extension/pooldiag* "$pkglib"/pooldiag*
 	if [[ $EUID -eq 0 ]]; then
@@ -180,6 +180,10 @@ stop_servers() {
 		"${server_user[@]}" "$bin/pg_ctl" -D "$(dirname "$pidfile")" -m immediate -t 20 stop >/dev/null 2>&1 || true
 	done
 }
+
+# In a server's log: one of its processes has ended as none should.
+# shellcheck disable=SC2034 # used by the scripts
+crash_marks='^TRAP:|PANIC|terminated by signal|abnormal database system shutdown'
 
 # Reads what pg_regress or a program like it has written to the file $1; writes "NAME ok" or "NAME failed".
 # Up to PostgreSQL 15 its lines are "test NAME ... ok 12 ms", without the first word in a group of tests, and

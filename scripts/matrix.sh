@@ -175,9 +175,9 @@ make_root() {
 		dpkg -x postgresql-server-dev-*.deb \"\$1\" && rm postgresql-server-dev-*.deb")
 	rm -rf --one-file-system "$new"
 	status=0
-	mmdebstrap "${options[@]}" "" "$new" "${lines[@]}" 2>&1 | tee "$scratch/output" || status=1
+	timeout --verbose 900 mmdebstrap "${options[@]}" "" "$new" "${lines[@]}" 2>&1 | tee "$scratch/output" || status=1
 	if [[ $status -ne 0 ]]; then
-		if grep -qE '^E: (Failed to fetch|Unable to fetch|Some index files failed)' "$scratch/output"; then
+		if grep -qE '^E: (Failed to fetch|Unable to (fetch|locate)|Some index files failed|Unable to correct|The repository)|unmet dependencies|^timeout:' "$scratch/output"; then
 			echo "the archive failed meanwhile"
 			status=2
 		fi
@@ -260,15 +260,13 @@ fi
 
 for current in "${versions[@]}"; do
 	# A run is begun where there is time for one that is somewhat slower than the slowest so far.
-	limit=0
-	if [[ -n $budget ]]; then
-		limit=$((budget - SECONDS))
-		if [[ $limit -le $((slowest + slowest / 4 + 30)) ]]; then
-			skip "$current" "no time left, of $budget s"
-			continue
+	if [[ -n $budget && $((budget - SECONDS)) -le $((slowest + slowest / 4 + 30)) ]]; then
+		skip "$current" "no time left, of $budget s"
+	elif provide_root "$current"; then
+		limit=0
+		if [[ -n $budget ]]; then
+			limit=$((budget > SECONDS ? budget - SECONDS : 1))
 		fi
-	fi
-	if provide_root "$current"; then
 		run_suite "$current" "$limit"
 	fi
 done

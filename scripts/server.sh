@@ -3,7 +3,7 @@
 # from Debian's source package, and writes the folder that has it, absolute: pg/bin/pg_config and source/
 # are in there. Says on standard error what it does. Status 2 where the archive is the one to blame.
 #
-#   SERVER_DIR=DIR   where they are kept: 0.7 GB a version (build/server)
+#   SERVER_DIR=DIR   where they are kept: 0.5 GB a version (build/server)
 #
 # It is made once, which takes minutes, and again only when this recipe has changed; to have it made of
 # a newer source package, remove the folder.
@@ -37,7 +37,7 @@ blame_archive() {
 fetch() {
 	local lines=() candidate
 	archive_lines deb-src "$version" "$scratch/InRelease" || return 2
-	mkdir -p "$scratch"/{lists/partial,cache/archives/partial,files}
+	mkdir -p "$scratch"/{lists/partial,cache/archives/partial}
 	printf '%s\n' "${lines[@]}" >"$scratch/sources.list"
 	{
 		apt_settings
@@ -45,14 +45,16 @@ fetch() {
 			"$scratch/sources.list" "$scratch/lists" "$scratch/cache"
 	} >"$scratch/apt"
 	export APT_CONFIG=$scratch/apt
-	if ! apt-get -q update; then
+	if ! timeout 300 apt-get -q update; then
 		echo "the archive failed meanwhile"
 		return 2
 	fi
 	for candidate in $(apt-cache showsrc "postgresql-$version" | sed -n 's/^Version: //p' | sort -rVu); do
-		if (cd "$scratch/files" && apt-get -q source --download-only "postgresql-$version=$candidate"); then
+		rm -rf "$scratch/files"
+		mkdir "$scratch/files"
+		if (cd "$scratch/files" && timeout 600 apt-get -q source --download-only "postgresql-$version=$candidate"); then
 			mkdir "$scratch/source"
-			tar -C "$scratch/source" --strip-components=1 --no-same-owner -xf "$scratch"/files/*.orig.tar.*
+			tar -C "$scratch/source" --strip-components=1 --no-same-owner -xf "$scratch"/files/*.orig.tar.* || return 1
 			return
 		fi
 	done
@@ -71,26 +73,48 @@ build() {
 	make -s install
 	make -s -C src/test/isolation install
 	make -s -C src/test/perl install
-	printf '%s\n' "${recipe[@]}" >"$made/recipe"
+	recipe_sum >"$made/recipe"
 }
 
-is_made() { [[ -d $made && $(cat "$made/recipe" 2>/dev/null) == "$(printf '%s\n' "${recipe[@]}")" ]]; }
+recipe_sum() { { printf '%s\n' "${recipe[@]}" && declare -f fetch build; } | cksum; }
+
+# Is there one that was made like this, and whose programs run?
+is_made() { [[ $(cat "$made/recipe" 2>/dev/null) == "$(recipe_sum)" ]] && "$made/pg/bin/psql" --version >/dev/null 2>&1; }
 
 exec 8>"$dir/.lock"
-flock 8
+if ! flock -n 8; then
+	say "waiting for another run in $dir" >&2
+	flock -w 3600 8 || die "another run has $dir"
+fi
 if ! is_made; then
 	scratch=$(mktemp -d)
-	trap 'rm -rf "$scratch"' EXIT
+	child=
+	finish() {
+		local rc=$?
+		trap - EXIT
+		trap '' INT TERM HUP
+		if [[ -n $child ]]; then
+			kill -- "-$child" 2>/dev/null || true
+			wait "$child" 2>/dev/null || true
+		fi
+		rm -rf "$scratch"
+		exit "$rc"
+	}
+	trap finish EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
-	env -u PG_CONFIG "$root/scripts/setup.sh" server >&2 8>&- || blame_archive "not everything that it is built with could be installed"
+	env -u PG_CONFIG "$root/scripts/setup.sh" server >&2 || blame_archive "not everything that it is built with could be installed"
 	say "building PostgreSQL $version with assertions, which takes some minutes (log $log)" >&2
 	status=0
-	fetch >"$log" 2>&1 8>&- || status=$?
+	fetch >"$log" 2>&1 || status=$?
 	[[ $status -ne 2 ]] || blame_archive "$(tail -n 1 "$log")"
-	[[ $status -eq 0 ]] || die "PostgreSQL $version: not fetched (log $log)"
-	# In a shell of its own, so that the first command that fails ends it.
-	(build) >>"$log" 2>&1 8>&- &
-	wait "$!" || die "PostgreSQL $version: not built: $(tail -n 1 "$log") (log $log)"
+	[[ $status -eq 0 ]] || die "PostgreSQL $version: not unpacked: $(tail -n 1 "$log") (log $log)"
+	# In a shell of its own, so that the first command that fails ends it, and a process group, to end all of it.
+	set -m
+	(build) >>"$log" 2>&1 &
+	child=$!
+	set +m
+	wait "$child" || die "PostgreSQL $version: not built: $(tail -n 1 "$log") (log $log)"
+	child=
 fi
 echo "$made"

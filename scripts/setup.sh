@@ -45,8 +45,9 @@ server             | pkgconf                       | have pkg-config      | Post
 server             | libreadline-dev               | have_header stdio.h readline/readline.h | PostgreSQL from its source
 server             | zlib1g-dev                    | have_header zlib.h   | PostgreSQL from its source
 server             | libipc-run-perl               | have_perl IPC::Run   | PostgreSQL's TAP modules
-server valgrind    | valgrind                      | have_header valgrind/memcheck.h | memory errors, as they happen
-coverage           | gcovr                         | have gcovr           | which lines the tests run
+server             | valgrind                      | have_header valgrind/memcheck.h | a server that tells it of its memory
+valgrind ci        | valgrind                      | have valgrind        | memory errors, as they happen
+coverage ci        | gcovr                         | have gcovr           | which lines the tests run
 "
 
 # How to see that something is there, without a package manager.

@@ -214,7 +214,11 @@ run_regress() {
 	if [[ $rc -ne 0 ]]; then
 		show "differences" "$out/regression.diffs" head -n 200
 	fi
-	if [[ $unfinished -ne 0 ]] || grep -qsE 'terminated by signal|PANIC' "$out/log/postmaster.log"; then
+	if grep -qsE "$crash_marks" "$out/log/postmaster.log"; then
+		count 1 "$kind" "a process of the server has crashed"
+		unfinished=1
+	fi
+	if [[ $unfinished -ne 0 ]]; then
 		show "$kind" "$run/$kind.log" tail -n 30
 		show "initdb" "$out/log/initdb.log" tail -n 10
 		show "server log" "$out/log/postmaster.log" tail -n 40
@@ -232,6 +236,10 @@ run_tap() {
 			TESTDIR="$run/var/tap" TESTDATADIR="$run/var/tap/tmp_check" TESTLOGDIR="$run/var/tap/log" \
 			PG_REGRESS="$pgxs_test/regress/pg_regress" PGPORT=65432 \
 			timeout -k 20 "$limit" prove --verbose --nocolor --norc "t/$name.pl" || rc=$?
+		# These kill servers on purpose; what is never meant is an assertion that fails.
+		if grep -rqs --include="*$name*" '^TRAP:' "$run/var/tap/tmp_check/log" "$run/var/tap/log"; then
+			count 1 "tap/$name" "an assertion of the server has failed"
+		fi
 		if count_tap "$log" "$rc"; then
 			result 0 "tap/$name" "$remark"
 		else
@@ -289,11 +297,11 @@ fi
 
 if [[ $((${#regress[@]} + ${#isolation[@]} + ${#tap[@]})) -gt 0 ]]; then
 	private_pg "$run"
-	under_wrap "$bin"
 	pgxs_test=$pkglib/pgxs/src/test
 	# In a folder, and with one for temporary files, that the server's user can use.
-	in_run=("${server_user[@]}" env -C "$run/var" TMPDIR="$run/var")
+	in_run=("${server_user[@]}" env -C "$run/var" TMPDIR="$run/var" LD_LIBRARY_PATH="$libraries")
 	if locked private_install "$run"; then
+		under_built "$bin"
 		if [[ ${#regress[@]} -gt 0 ]]; then
 			run_regress regress "$pgxs_test/regress/pg_regress" "$source" "${regress[@]}"
 		fi
