@@ -283,14 +283,22 @@ pooldiag_counters_login(void)
 	pg_write_barrier();
 	begin_from_zero(slot);
 	slot->owner = POOLDIAG_NO_OWNER;
-	strlcpy(slot->application_name, application_name ? application_name : "", NAMEDATALEN);
-	my_key = key_of(MyProcPid, slot->application_name);
+	slot->application_name[0] = '\0';
 	pg_write_barrier();
 	slot->pid = MyProcPid;
 	pooldiag_my_slot = slot;
 }
 
-/* Its start-up is over, and took that long. */
+/* This session goes by this name from now on, and the sampler has found no pool for that yet. */
+static void
+take_name(PoolDiagSlot *slot)
+{
+	slot->owner = POOLDIAG_NO_OWNER;
+	strlcpy(slot->application_name, application_name, NAMEDATALEN);
+	my_key = key_of(MyProcPid, slot->application_name);
+}
+
+/* Its start-up is over, and took that long; the settings that came with it are in force. */
 void
 pooldiag_counters_connected(int64 connect_us)
 {
@@ -298,6 +306,7 @@ pooldiag_counters_connected(int64 connect_us)
 	uint32 most = pg_atomic_read_u32(&shared->most_connected);
 
 	is_connected = true;
+	take_name(pooldiag_my_slot);
 	while (connected > most &&
 		   !pg_atomic_compare_exchange_u32(&shared->most_connected, &most, connected))
 		;
@@ -320,9 +329,7 @@ pooldiag_counters_settle(void)
 	if (unlikely(strcmp(slot->application_name, application_name) != 0))
 	{
 		move_counts(-1);
-		slot->owner = POOLDIAG_NO_OWNER;
-		strlcpy(slot->application_name, application_name, NAMEDATALEN);
-		my_key = key_of(MyProcPid, slot->application_name);
+		take_name(slot);
 	}
 	assigned = pg_atomic_read_u64(&slot->assigned);
 	if (unlikely((uint32) assigned != slot->owner) && (uint32) (assigned >> 32) == my_key)
