@@ -440,6 +440,18 @@ pooldiag_counters_take_peak(void)
 										pg_atomic_read_u32(&shared->connected));
 }
 
+/* Whose a slot's counts are: what nobody owns yet is the pool's that the sampler has found since. */
+static uint32
+owner_of(PoolDiagSlot *slot)
+{
+	uint64 assigned = pg_atomic_read_u64(&slot->assigned);
+
+	if (slot->owner == POOLDIAG_NO_OWNER &&
+		(uint32) (assigned >> 32) == key_of(slot->pid, slot->application_name))
+		return (uint32) assigned;
+	return slot->owner;
+}
+
 static void
 read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 {
@@ -463,15 +475,19 @@ read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 	}
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
-		const volatile PoolDiagSlot *slot = &slots[procno];
-		uint32 owner = slot->owner;
-		int index = (int) (owner & 0xFFFF);
+		PoolDiagSlot *slot = &slots[procno];
+		uint32 owner;
+		int index;
 
-		if (slot->pid == 0 || slot->resets != resets || owner == POOLDIAG_NO_OWNER)
+		if (slot->pid == 0 || slot->resets != resets)
 			continue;
+		owner = owner_of(slot);
+		if (owner == POOLDIAG_NO_OWNER)
+			continue;
+		index = (int) (owner & 0xFFFF);
 		if (index > pools->capacity || owner >> 16 != pools->rows[index].life)
 			index = pools->capacity;
-		add_slot(&totals[index], (const PoolDiagSlot *) slot);
+		add_slot(&totals[index], slot);
 	}
 }
 

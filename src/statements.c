@@ -148,13 +148,13 @@ only_reads(const QueryDesc *query)
 
 /*
  * Is this what the client sent? Not so what runs inside that, or without a portal, as deferred triggers do, or
- * for a cursor that is to outlive its transaction.
+ * for a cursor that is to outlive its transaction, whose rows go to a tuplestore, and then nowhere.
  */
 static bool
 is_top_level(const QueryDesc *query)
 {
 	return pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL &&
-		   !(only_reads(query) && query->dest->mydest == DestTuplestore);
+		   !(only_reads(query) && (query->dest == NULL || query->dest->mydest == DestTuplestore));
 }
 
 /* The entry of a suspended portal's query, or with NULL an unused one; NULL if there is none. */
@@ -425,6 +425,13 @@ transaction_event(XactEvent event, void *arg)
 
 	if (pooldiag_my_slot == NULL)
 		return;
+	/* A session's start-up is a transaction to the server, and none of the client's. */
+	if (IsInitProcessingMode())
+	{
+		if (event == XACT_EVENT_COMMIT)
+			pooldiag_counters_connected(GetCurrentTimestamp() - MyStartTimestamp);
+		return;
+	}
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
@@ -437,11 +444,6 @@ transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
 			now = GetCurrentTimestamp();
-			if (IsInitProcessingMode())
-			{
-				pooldiag_counters_connected(now - MyStartTimestamp);
-				return;
-			}
 			if (current.open)
 			{
 				end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
@@ -452,8 +454,7 @@ transaction_event(XactEvent event, void *arg)
 			transaction_ended(now);
 			break;
 		case XACT_EVENT_ABORT:
-			if (!IsInitProcessingMode())
-				transaction_aborted(GetCurrentTimestamp());
+			transaction_aborted(GetCurrentTimestamp());
 			break;
 		default:
 			break;
