@@ -110,7 +110,7 @@ $$;
 SELECT value >= :evicted + 10 AS evicted FROM pooldiag.self WHERE name = 'pools_evicted';
 SELECT value FROM pooldiag.self WHERE name IN ('pools_used', 'pools_room') AND value <> current_setting('pooldiag.max_pools')::int;
 SELECT anonymous(pool) AS pool FROM pooldiag.pools, unnest('{1,10,11,74}'::int[]) i WHERE pool LIKE '%/name-' || i ORDER BY i;
-SELECT count(*) FROM pooldiag.pools WHERE pool = '(other)';
+SELECT connections FROM pooldiag.pools WHERE pool = '(other)';
 RESET application_name;
 
 -- utilization: every scope, each capacity as the server has it.

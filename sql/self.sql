@@ -38,7 +38,6 @@ SELECT figure('pools_room') = current_setting('pooldiag.max_pools')::int AS pool
 	figure('database_peaks_used') >= 1 AS databases, figure('role_peaks_used') >= 1 AS roles;
 
 -- The memory is what the server has given.
-SELECT figure('shared_memory') = figure('shared_memory_control') + figure('shared_memory_identities')
-		+ figure('shared_memory_samples') AS sum,
+SELECT figure('shared_memory') = (SELECT sum(value) FROM pooldiag.self WHERE name LIKE 'shared\_memory\_%') AS sum,
 	figure('shared_memory') = (SELECT size FROM pg_shmem_allocations WHERE name = 'pooldiag') AS allocated;
 DROP FUNCTION figure(text);

@@ -518,6 +518,13 @@ pooldiag_counters_reset_at(void)
 	return (TimestampTz) pg_atomic_read_u64(&shared->reset_at);
 }
 
+/* The number of the last reset, for who keeps counts of its own. */
+uint32
+pooldiag_counters_resets(void)
+{
+	return pg_atomic_read_u32(&shared->resets);
+}
+
 /* How many sessions' counts went to (other) because too many names had come and gone between two ticks. */
 uint64
 pooldiag_counters_dropped(void)

@@ -86,6 +86,7 @@ extern int pooldiag_counters_take_peak(void);
 /* Anywhere. */
 extern void pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals);
 extern TimestampTz pooldiag_counters_reset_at(void);
+extern uint32 pooldiag_counters_resets(void);
 extern uint64 pooldiag_counters_dropped(void);
 extern void pooldiag_counters_reset(void);
 

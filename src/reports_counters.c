@@ -1,10 +1,12 @@
 /*
  * reports_counters.c
- *	  The views churn and latency: what sessions have done since stats_reset, by pool.
+ *	  The views churn, latency and waits: what sessions have done since stats_reset, by pool.
  */
 #include "postgres.h"
 
 #include "funcapi.h"
+#include "utils/backend_status.h"
+#include "utils/wait_event.h"
 #include "utils/timestamp.h"
 
 #include "reports_counters.h"
@@ -12,6 +14,7 @@
 
 PG_FUNCTION_INFO_V1(pooldiag_churn);
 PG_FUNCTION_INFO_V1(pooldiag_latency);
+PG_FUNCTION_INFO_V1(pooldiag_waits);
 
 /* The totals of each row of the directory, palloc'd; NULL without preloading, or for who may not see all. */
 PoolDiagTotals *
@@ -38,8 +41,9 @@ pooldiag_row_quantile(PoolDiagRow *row, const uint64 *histogram, double p)
 		pooldiag_row_float(row, us / 1000);
 }
 
-static bool
-has_counted(const PoolDiagTotals *totals)
+/* Has anything been counted there? */
+bool
+pooldiag_totals_any(const PoolDiagTotals *totals)
 {
 	for (int i = 0; i < POOLDIAG_COUNTS; i++)
 		if (totals->sums[i] != 0)
@@ -83,7 +87,7 @@ pooldiag_churn(PG_FUNCTION_ARGS)
 	if (totals == NULL)
 		return (Datum) 0;
 	for (int i = 0; i <= live->sample->pools.capacity; i++)
-		if (has_counted(&totals[i]))
+		if (pooldiag_totals_any(&totals[i]))
 			put_churn(result, pooldiag_live_pool_name(live, i), &totals[i]);
 	return (Datum) 0;
 }
@@ -130,5 +134,44 @@ pooldiag_latency(PG_FUNCTION_ARGS)
 		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
 			put_latency(result, pooldiag_live_pool_name(live, i), kinds[kind],
 						totals[i].histogram[kind]);
+	return (Datum) 0;
+}
+
+/* setof waits: what active connections were seen waiting for. */
+Datum
+pooldiag_waits(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	PoolDiagLive *live;
+	PoolDiagWaits *waits;
+	uint64 *of_pool;
+
+	pooldiag_shared_require();
+	InitMaterializedSRF(fcinfo, 0);
+	live = pooldiag_live_read(0);
+	waits = &live->sample->waits;
+	/* A reset that the sampler has not come to yet leaves nothing to show. */
+	if (!live->sees_all || live->sample->waits_resets != pooldiag_counters_resets())
+		return (Datum) 0;
+	pooldiag_waits_compact(waits, &live->sample->pools);
+	of_pool = palloc0(sizeof(uint64) * (live->sample->pools.capacity + 1));
+	for (int i = 0; i < POOLDIAG_WAIT_ROWS; i++)
+		if (waits->rows[i].used)
+			of_pool[waits->rows[i].pool] += waits->rows[i].samples;
+	for (int i = 0; i < POOLDIAG_WAIT_ROWS; i++)
+	{
+		const PoolDiagWaitRow *wait = &waits->rows[i];
+		PoolDiagRow row = {0};
+
+		if (!wait->used)
+			continue;
+		pooldiag_row_text(&row, pooldiag_live_pool_name(live, wait->pool));
+		pooldiag_row_text(&row, pgstat_get_wait_event_type(wait->event));
+		pooldiag_row_text(&row, pgstat_get_wait_event(wait->event));
+		pooldiag_row_int64(&row, (int64) wait->samples);
+		pooldiag_row_percent(&row, (double) wait->samples, (double) of_pool[wait->pool]);
+		pooldiag_row_timestamp(&row, pooldiag_counters_reset_at());
+		pooldiag_row_put(&row, result);
+	}
 	return (Datum) 0;
 }

@@ -10,6 +10,7 @@
 #include "rows.h"
 
 extern PoolDiagTotals *pooldiag_live_totals(const PoolDiagLive *live);
+extern bool pooldiag_totals_any(const PoolDiagTotals *totals);
 extern void pooldiag_row_quantile(PoolDiagRow *row, const uint64 *histogram, double p);
 
 #endif /* POOLDIAG_REPORTS_COUNTERS_H */

@@ -361,7 +361,8 @@ pooldiag_pools(PG_FUNCTION_ARGS)
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 		put_pool(result, live, i, totals);
 	for (int i = 0; i <= pools->capacity; i++)
-		if (is_reported(live, i) && !pools->rows[i].declared)
+		if (!pools->rows[i].declared &&
+			(is_reported(live, i) || (totals != NULL && pooldiag_totals_any(&totals[i]))))
 			put_pool(result, live, i, totals);
 	if (live->masked > 0)
 		put_masked(result, live);

@@ -8,6 +8,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
+#include "counters.h"
 #include "rows.h"
 #include "sampler.h"
 #include "settings.h"
@@ -84,6 +85,11 @@ put_tables(ReturnSetInfo *result, const PoolDiagSample *sample)
 	put(result, "role_peaks_used", true, sample->roles.used, "roles");
 	put(result, "role_peaks_room", true, POOLDIAG_PEAK_ROWS, "roles");
 	put(result, "role_peaks_dropped", true, sample->roles.evictions, "roles since server start");
+	put(result, "waits_used", true, sample->waits.used, "wait events of pools");
+	put(result, "waits_room", true, POOLDIAG_WAIT_ROWS_USED, "wait events of pools");
+	put(result, "waits_dropped", true, sample->waits.dropped, "samples since stats_reset");
+	put(result, "sessions_unattributed", true, pooldiag_counters_dropped(),
+		"sessions counted under (other) since stats_reset");
 }
 
 static void

@@ -134,14 +134,19 @@ raise_peak_table(PoolDiagPeakTable *table, TimestampTz now)
 		pooldiag_peak_raise(&table->rows[i].peak, table->rows[i].connections, now);
 }
 
+/* Raises the server's peaks: there were that many connections at once. */
+void
+pooldiag_sample_raise_connections(PoolDiagSample *sample, int connections, TimestampTz now)
+{
+	pooldiag_peak_raise(&sample->connections_peak, connections, now);
+	pooldiag_peak_raise(&sample->reserved_peak, pooldiag_sample_reserved_used(connections), now);
+}
+
 /* Raises every peak to what this sample counted. */
 void
 pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now)
 {
-	int connections = sample->server.connections;
-
-	pooldiag_peak_raise(&sample->connections_peak, connections, now);
-	pooldiag_peak_raise(&sample->reserved_peak, pooldiag_sample_reserved_used(connections), now);
+	pooldiag_sample_raise_connections(sample, sample->server.connections, now);
 	pooldiag_peak_raise(&sample->walsenders_peak, sample->walsenders, now);
 	pooldiag_peak_raise(&sample->workers_peak, sample->workers, now);
 	for (int i = 0; i <= sample->pools.capacity; i++)

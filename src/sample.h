@@ -11,6 +11,7 @@
 #include "backends.h"
 #include "pools.h"
 #include "tally.h"
+#include "waits.h"
 
 /* Databases, and roles, whose peaks are kept. Beyond that the emptiest makes way, and is counted.
  */
@@ -65,6 +66,8 @@ typedef struct PoolDiagSample
 	PoolDiagPeakTable roles;
 	TimestampTz slots_full_since; /* when these rules began to fire, 0: they don't */
 	TimestampTz exceeds_since;
+	PoolDiagWaits waits;
+	uint32 waits_resets; /* the number of the reset since which they are counted */
 	PoolDiagSelf self;
 	PoolDiagPools pools; /* variable length, so the last */
 } PoolDiagSample;
@@ -77,6 +80,8 @@ extern void pooldiag_sample_add(PoolDiagSample *sample, const PoolDiagBackend *b
 extern PoolDiagCounted pooldiag_sample_counted(const PoolDiagBackend *backend);
 extern int pooldiag_sample_peak_row(PoolDiagPeakTable *table, Oid oid);
 extern void pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now);
+extern void
+pooldiag_sample_raise_connections(PoolDiagSample *sample, int connections, TimestampTz now);
 extern int pooldiag_sample_reserved_used(int connections);
 extern const PoolDiagPeak *pooldiag_sample_find_peak(const PoolDiagPeakTable *table, Oid oid);
 

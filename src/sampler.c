@@ -149,6 +149,10 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 	slot->database = count_peak_row(&sample->databases, slot->backend.databaseid, slot->database);
 	slot->role = count_peak_row(&sample->roles, slot->backend.userid, slot->role);
 	pooldiag_sample_add(sample, &slot->backend, slot->pool, now);
+	if (slot->pool != POOLDIAG_NO_POOL &&
+		(slot->backend.state == POOLDIAG_ACTIVE || slot->backend.state == POOLDIAG_FASTPATH))
+		pooldiag_waits_add(&sample->waits, &sample->pools, slot->pool,
+						   slot->backend.wait_event_info, 1);
 }
 
 static void
@@ -157,6 +161,11 @@ take_sample(void)
 	TimestampTz now = GetCurrentTimestamp();
 
 	pooldiag_sample_clear_counts(sample);
+	if (sample->waits_resets != pooldiag_counters_resets())
+	{
+		memset(&sample->waits, 0, sizeof(sample->waits));
+		sample->waits_resets = pooldiag_counters_resets();
+	}
 	maybe_room = true;
 	for (int procno = 0; procno < MaxConnections; procno++)
 		sample_slot(&slots[procno], procno, now);
@@ -165,6 +174,7 @@ take_sample(void)
 	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
 	sample->at = now;
 	pooldiag_sample_raise_peaks(sample, now);
+	pooldiag_sample_raise_connections(sample, pooldiag_counters_take_peak(), now);
 	pooldiag_advisor_watch(sample, now);
 }
 

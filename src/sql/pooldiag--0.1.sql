@@ -337,6 +337,39 @@ COMMENT ON COLUMN pooldiag.latency.count IS
 COMMENT ON COLUMN pooldiag.latency.stats_reset IS
 	'Since when all this is counted.';
 
+CREATE FUNCTION pooldiag.waits(
+	OUT pool pg_catalog.text,
+	OUT wait_event_type pg_catalog.text,
+	OUT wait_event pg_catalog.text,
+	OUT samples pg_catalog.int8,
+	OUT share_percent pg_catalog.float8,
+	OUT stats_reset pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_waits'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pooldiag.waits() IS
+	'The rows of the view pooldiag.waits, in no particular order.';
+
+CREATE VIEW pooldiag.waits AS
+	SELECT pool, wait_event_type, wait_event, samples, share_percent, stats_reset
+	FROM pooldiag.waits()
+	ORDER BY samples DESC;
+COMMENT ON VIEW pooldiag.waits IS
+	'What active connections were seen waiting for at the sampler''s ticks, by pool. No rows for who may not see all sessions.';
+COMMENT ON COLUMN pooldiag.waits.pool IS
+	'Name of the pool.';
+COMMENT ON COLUMN pooldiag.waits.wait_event_type IS
+	'As in pg_stat_activity. NULL: it waited for nothing, and was on CPU or wanted to be.';
+COMMENT ON COLUMN pooldiag.waits.wait_event IS
+	'As in pg_stat_activity.';
+COMMENT ON COLUMN pooldiag.waits.samples IS
+	'How many times a connection of the pool was seen like that, one a tick.';
+COMMENT ON COLUMN pooldiag.waits.share_percent IS
+	'Of all times that an active connection of the pool was seen.';
+COMMENT ON COLUMN pooldiag.waits.stats_reset IS
+	'Since when all this is counted.';
+
 CREATE FUNCTION pooldiag.slow_queries(
 	OUT pid pg_catalog.int4,
 	OUT pool pg_catalog.text,
@@ -625,6 +658,7 @@ REVOKE ALL ON
 	pooldiag.pools,
 	pooldiag.churn,
 	pooldiag.latency,
+	pooldiag.waits,
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
@@ -640,6 +674,7 @@ REVOKE ALL ON FUNCTION
 	pooldiag.pools(),
 	pooldiag.churn(),
 	pooldiag.latency(),
+	pooldiag.waits(),
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),
@@ -658,6 +693,7 @@ GRANT SELECT ON
 	pooldiag.pools,
 	pooldiag.churn,
 	pooldiag.latency,
+	pooldiag.waits,
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
@@ -672,6 +708,7 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.pools(),
 	pooldiag.churn(),
 	pooldiag.latency(),
+	pooldiag.waits(),
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),

@@ -1,0 +1,131 @@
+# Counters and percentiles against who did the work: pgbench's own count and log, and pg_stat_database.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+
+use IPC::Run;
+use POSIX ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use PoolDiag::Server;
+use PoolDiag::Session;
+
+my $node = new_server('attribution', <<'EOC');
+max_connections = 60
+restart_after_crash = on
+pooldiag.pools = 'web(application_name=web*, size=5)'
+EOC
+my $eye = observer($node);
+my $folder = PostgreSQL::Test::Utils::tempdir();
+local $ENV{PGHOST} = $node->host;
+local $ENV{PGPORT} = $node->port;
+
+sub counters
+{
+	my ($pool) = @_;
+	$eye->query('SELECT pooldiag.sample_now()');
+	return $eye->row("SELECT p.xacts, p.statements, c.opened, c.closed FROM pooldiag.pools p JOIN pooldiag.churn c USING (pool)
+		WHERE p.pool ~ '$pool'");
+}
+
+# Starts pgbench under a name; what it reports is what it returns.
+sub start_pgbench
+{
+	my ($name, $script, @options) = @_;
+	my ($out, $err) = ('', '');
+	my $file = "$folder/$name.sql";
+
+	append_to_file($file, $script);
+	my $run = IPC::Run::start([ 'pgbench', '--no-vacuum', '--file', $file, @options, 'postgres' ],
+		'>', \$out, '2>', \$err, init => sub { $ENV{PGAPPNAME} = $name; });
+	return sub {
+		$run->finish or diag $err;
+		my ($count) = $out =~ /actually processed: (\d+)/;
+		return $count;
+	};
+}
+
+# The sessions of the database as the server itself counts them; it is told of one when that has ended.
+sub sessions { return $eye->value("SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'"); }
+
+# Thousands of short sessions of several applications at once, each transaction and session attributed.
+my $sessions_before = sessions();
+my %run = map { ("app-$_" => start_pgbench("app-$_", 'SELECT 1;', '--connect', '--client=4', '--transactions=150')) } 1 .. 5;
+$run{web} = start_pgbench('web', "BEGIN;\nSELECT 1;\nEND;\n", '--connect', '--client=4', '--transactions=150');
+my %count = map { $_ => $run{$_}->() } sort keys %run;
+for my $name (sort keys %count)
+{
+	my $counters = counters($name eq 'web' ? '^web$' : "/\"?$name\"?\$");
+	my $statements = $name eq 'web' ? 3 : 1;
+
+	is($count{$name}, 600, "$name: pgbench has run");
+	is($counters->{xacts}, $count{$name}, "$name: its transactions");
+	is($counters->{statements}, $count{$name} * $statements, "$name: its statements");
+	# pgbench connects once more to look at the server.
+	is($counters->{opened}, $count{$name} + 1, "$name: its sessions");
+	is($counters->{closed}, $count{$name} + 1, "$name: all have ended");
+}
+$eye->poll("SELECT sessions - $sessions_before FROM pg_stat_database WHERE datname = 'postgres'", 6 * 601);
+is($eye->value(q{SELECT sum(opened) FROM pooldiag.churn WHERE pool ~ 'app-|web'}), 6 * 601, 'as many sessions as pg_stat_database has');
+
+# Percentiles, against the log of what each transaction took. It waits for a time of its own, so that what the
+# client sees of it is the server's time.
+for my $mode (qw(simple extended prepared))
+{
+	my $log = "$folder/log-$mode";
+	my $finish = start_pgbench("mode-$mode", "\\set ms random_exponential(20, 300, 3)\nBEGIN;\nSELECT pg_sleep(:ms / 1000.0);\nEND;\n",
+		'--client=10', '--transactions=20', "--protocol=$mode", '--log', "--log-prefix=$log", '--random-seed=1');
+	my $transactions = $finish->();
+	my @ms = sort { $a <=> $b } map { (split)[2] / 1000 } map { split /\n/, slurp_file($_) } glob "$log.*";
+	is(scalar @ms, $transactions, "$mode: all are in the log");
+
+	my $pool = "/\"?mode-$mode\"?\$";
+	is(counters($pool)->{xacts}, $transactions, "$mode: transactions");
+	my $row = $eye->row("SELECT hold_p50_ms, hold_p95_ms, hold_p99_ms FROM pooldiag.pools WHERE pool ~ '$pool'");
+	for my $p (50, 95, 99)
+	{
+		my $logged = $ms[ POSIX::ceil($p / 100 * @ms) - 1 ];
+		my $hold = $row->{"hold_p${p}_ms"};
+		my $near = $eye->value("SELECT count(*) FROM pooldiag.latency WHERE pool ~ '$pool' AND kind = 'transaction'
+			AND $hold BETWEEN lower_ms AND upper_ms AND $logged BETWEEN lower_ms * 7 / 8 AND upper_ms * 9 / 8");
+		is($near, 1, "$mode: p$p of $hold ms is within a bucket of the log's $logged ms");
+	}
+	is($eye->value("SELECT sum(count) FROM pooldiag.latency WHERE pool ~ '$pool' AND kind = 'statement'"),
+		3 * $transactions, "$mode: each statement is in the histogram");
+}
+
+# A pool that leaves the directory leaves its counts to (other), and sums stay.
+my $total = $eye->value('SELECT sum(xacts) FROM pooldiag.pools');
+$eye->query(q{ALTER SYSTEM SET pooldiag.pools = 'other(application_name=nobody)'});
+reload($node);
+$eye->poll(q{SELECT count(*) FROM pooldiag.pools WHERE pool = 'web'}, 0);
+is($eye->value(q{SELECT xacts FROM pooldiag.pools WHERE pool = '(other)'}), 600, 'what the pool had is with (other)');
+cmp_ok($eye->value('SELECT sum(xacts) FROM pooldiag.pools'), '>=', $total, 'and nothing is lost');
+
+# A spike between two ticks is in the server's peak.
+$eye->query(q{ALTER SYSTEM SET pooldiag.sample_interval = '1h'});
+reload($node);
+$eye->query('SELECT pooldiag.sample_now()') for 1 .. 2;
+my $ticks = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'});
+my @spike = map { PoolDiag::Session->connect($node, application_name => 'spike') } 1 .. 40;
+$_->quit for @spike;
+$eye->query('SELECT pooldiag.sample_now()');
+is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $ticks + 1, 'no tick has seen the spike');
+my $peak = $eye->row(q{SELECT connections, peak_connections FROM pooldiag.utilization WHERE scope = 'server'});
+is($peak->{connections}, 1, 'the spike is over');
+is($peak->{peak_connections}, 41, 'and it is in the peak');
+
+# A backend's crash takes all counts with it; a new server begins from zero, and counts.
+my $victim = PoolDiag::Session->connect($node, application_name => 'victim');
+kill 'KILL', $victim->pid;
+PoolDiag::Session::wait_until('the server is back', sub { eval { $eye = observer($node); $eye->query('SELECT 1'); 1 } });
+$eye->query('SELECT pooldiag.sample_now()');
+is($eye->value(q{SELECT count(*) FROM pooldiag.pools WHERE xacts > 0 AND pool ~ 'observer'}), 1, 'the new server counts');
+is($eye->value(q{SELECT coalesce(sum(xacts), 0) FROM pooldiag.pools WHERE pool ~ 'app-'}), 0, 'counts are gone after a crash');
+
+$node->stop;
+done_testing();
