@@ -9,12 +9,15 @@
  * identities
  *	  One PoolDiagIdentity for each regular slot. Its only writer is the session that holds the slot, once,
  *	  when it has authenticated (sessions.c).
+ * counters
+ *	  What sessions have done; who writes what of it is told in counters.c.
  * samples
  *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
  *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
  *	  its buffer is then the next to be written.
  *
- * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now.
+ * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now,
+ * and the one for what sessions leave that no sample has seen.
  * A sampler that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is
  * stopped delays no sampler. What is torn by a SIGKILL goes with the server's restart, which makes shared memory
  * anew.
