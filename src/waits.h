@@ -9,9 +9,9 @@
 
 #include "pools.h"
 
-/* A power of two; three quarters of it are used at the most. */
+/* A power of two, and three quarters of that. */
 #define POOLDIAG_WAIT_ROWS 1024
-#define POOLDIAG_WAIT_ROWS_USED (POOLDIAG_WAIT_ROWS / 4 * 3)
+#define POOLDIAG_WAIT_ROWS_USED 768
 
 /* How often an active connection of a pool was seen in a wait event; event 0: on CPU. */
 typedef struct PoolDiagWaitRow
