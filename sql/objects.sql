@@ -110,6 +110,8 @@ BEGIN
 END
 $$;
 
+-- What this session has done is known to be its pool's once the sampler has seen it.
+SELECT pooldiag.sample_now();
 -- None of them relies on the search path: it may be empty, or lead to look-alikes first.
 CREATE TEMP TABLE usual AS SELECT * FROM call_all() called;
 SELECT * FROM usual ORDER BY called COLLATE "C";
