@@ -73,6 +73,7 @@ pooldiag_ledger_init(PoolDiagLedger *ledger, TimestampTz now)
 	pg_atomic_init_u64(&ledger->counted_since, (uint64) now);
 	pg_atomic_init_u64(&ledger->since, 0);
 	pg_atomic_init_u64(&ledger->published, 0);
+	pg_atomic_init_u64(&ledger->drained, 0);
 	pooldiag_ring_init(pooldiag_ledger_log(ledger), POOLDIAG_REFUSAL_LOG_ROOM,
 					   sizeof(PoolDiagRefusal));
 }
@@ -159,6 +160,16 @@ pooldiag_ledger_publish(PoolDiagLedger *ledger, const PoolDiagRefusalSources *so
 	memcpy(buffer(ledger, next), sources, pooldiag_ledger_sources_size());
 	pg_write_barrier();
 	pg_atomic_write_u64(&ledger->published, next);
+	pg_atomic_write_u64(&ledger->drained, sources->drained);
+}
+
+/* How many refused connections are in no sources that were published. */
+uint64
+pooldiag_ledger_waiting(PoolDiagLedger *ledger)
+{
+	uint64 drained = pg_atomic_read_u64(&ledger->drained);
+
+	return pooldiag_ring_next(pooldiag_ledger_log(ledger)) - drained;
 }
 
 /* Takes up the entries before that number. False if it stopped at one that is not finished. */

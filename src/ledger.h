@@ -70,6 +70,7 @@ typedef struct PoolDiagLedger
 	pg_atomic_uint64 counted_since;
 	pg_atomic_uint64 since;		/* see PoolDiagRefusalSources */
 	pg_atomic_uint64 published; /* how many times sources were; the last are in buffer N % 2 */
+	pg_atomic_uint64 drained;	/* how far the last ones go */
 } PoolDiagLedger;				/* the log and two PoolDiagRefusalSources after it */
 
 extern Size pooldiag_ledger_size(void);
@@ -78,6 +79,7 @@ extern void pooldiag_ledger_init(PoolDiagLedger *ledger, TimestampTz now);
 extern PoolDiagRing *pooldiag_ledger_log(PoolDiagLedger *ledger);
 extern uint64 pooldiag_ledger_record(PoolDiagLedger *ledger, const PoolDiagRefusal *refusal);
 extern void pooldiag_ledger_reset(PoolDiagLedger *ledger, TimestampTz now);
+extern uint64 pooldiag_ledger_waiting(PoolDiagLedger *ledger);
 extern void pooldiag_ledger_begin(PoolDiagRefusalSources *sources);
 extern bool pooldiag_ledger_read(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources);
 extern bool

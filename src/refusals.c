@@ -217,8 +217,7 @@ monotonic_ns(void)
 bool
 pooldiag_refusals_piled_up(void)
 {
-	return sources != NULL &&
-		   pooldiag_ring_next(pooldiag_ledger_log(pooldiag_ledger)) - sources->drained >= PILE;
+	return pooldiag_ledger_waiting(pooldiag_ledger) >= PILE;
 }
 
 /*

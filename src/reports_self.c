@@ -102,6 +102,8 @@ put_refusals(ReturnSetInfo *result)
 	put(result, "refusal_sources_room", true, sources->hitters.capacity, "sources");
 	put(result, "refusal_sources_replaced", true, sources->hitters.replaced,
 		"sources since the last reset");
+	put(result, "refusals_waiting", true, pooldiag_ledger_waiting(pooldiag_ledger),
+		"refused connections that the sampler has not seen");
 	put(result, "refusals_unattributed", true, sources->unattributed,
 		"refused connections since the last reset");
 	put(result, "refusals_torn", true, sources->torn, "refused connections since the last reset");

@@ -174,9 +174,11 @@ what_is_overwritten_is_counted(void **state)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
 	check_sums();
 	assert_int_equal(copy->unattributed, 10);
+	assert_int_equal(pooldiag_ledger_waiting(ledger), ROOM + 10);
 	assert_true(tick(0));
 	check_sums();
 	assert_int_equal(sources->unattributed, 10);
+	assert_int_equal(pooldiag_ledger_waiting(ledger), 0);
 	assert_int_equal(given, ROOM + 3);
 	assert_int_equal(refused(), ROOM + 13);
 }
