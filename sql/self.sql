@@ -39,6 +39,6 @@ SELECT figure('pools_room') = current_setting('pooldiag.max_pools')::int AS pool
 
 -- The memory is what the server has given.
 SELECT figure('shared_memory') = figure('shared_memory_control') + figure('shared_memory_identities')
-		+ figure('shared_memory_samples') AS sum,
+		+ figure('shared_memory_samples') + figure('shared_memory_refusals') AS sum,
 	figure('shared_memory') = (SELECT size FROM pg_shmem_allocations WHERE name = 'pooldiag') AS allocated;
 DROP FUNCTION figure(text);

@@ -10,7 +10,7 @@
 
 #include "ring.h"
 
-#define CAPACITY 8
+#define CAPACITY UINT64CONST(8)
 #define WRITERS 4
 #define ENTRIES 200000
 
@@ -75,7 +75,7 @@ assert_value(PoolDiagRing *ring, uint64 number, uint64 value)
 static void
 the_newest_are_there(void **state)
 {
-	PoolDiagRing *ring = new_ring(CAPACITY);
+	PoolDiagRing *ring = new_ring((uint32) CAPACITY);
 	Payload payload;
 
 	(void) state;
@@ -97,7 +97,7 @@ the_newest_are_there(void **state)
 static void
 an_interrupted_writer_is_no_obstacle(void **state)
 {
-	PoolDiagRing *ring = new_ring(CAPACITY);
+	PoolDiagRing *ring = new_ring((uint32) CAPACITY);
 	Payload payload;
 
 	(void) state;
@@ -117,7 +117,7 @@ an_interrupted_writer_is_no_obstacle(void **state)
 static void
 a_writer_that_is_a_round_late_does_no_harm(void **state)
 {
-	PoolDiagRing *ring = new_ring(CAPACITY);
+	PoolDiagRing *ring = new_ring((uint32) CAPACITY);
 	Payload payload;
 
 	(void) state;
@@ -151,7 +151,7 @@ write_many(void *ring)
 static void
 readers_beside_writers_get_whole_entries(void **state)
 {
-	PoolDiagRing *ring = new_ring(CAPACITY);
+	PoolDiagRing *ring = new_ring((uint32) CAPACITY);
 	pthread_t writers[WRITERS];
 	uint64 whole = 0;
 	uint64 at = 0;
