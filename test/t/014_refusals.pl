@@ -110,7 +110,7 @@ sub check_counts
 
 	is_deeply([ $eye->query('SELECT reason, refused FROM pooldiag.refusals') ],
 		[ map { [ $_, $clients{$_} ] } @reasons ], "$when: as clients have counted");
-	while ($log =~ /^\S+ \S+ \S+ \[\d+\] .*?(FATAL|LOG):  (.*)$/mg)
+	while ($log =~ /^\S+ \S+ \S+ .*?\[\d+\] .*?(FATAL|LOG):  (.*)$/mg)
 	{
 		my $reason = reason($2);
 		$logged{$reason}++ if defined $reason && ($1 eq 'FATAL' || $reason eq 'protocol violation');
