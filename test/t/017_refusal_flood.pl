@@ -155,9 +155,11 @@ my $meet = sub {
 	$standby{"57P03 $_"} += $counted->{$_} for keys %$counted;
 };
 $meet->('is starting up');
+# The command waits for whoever writes, and ends when that has gone; those after it don't wait.
+my $end;
+wait_until('it waits', sub { return sysopen $end, $gate, POSIX::O_WRONLY() | POSIX::O_NONBLOCK(); });
 append_to_file($go, '');
-# The command that waits reads nothing, and the next ones don't wait.
-wait_until('it goes on', sub { return sysopen my $end, $gate, POSIX::O_WRONLY() | POSIX::O_NONBLOCK(); });
+close $end;
 $meet->('is not accepting connections');
 $node->promote;
 $eye = observer($node);
