@@ -149,20 +149,6 @@ pooldiag_ledger_read(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources)
 	return number == pg_atomic_read_u64(&ledger->published);
 }
 
-/* Makes these sources the ones that readers get. Only the sampler calls it. */
-void
-pooldiag_ledger_publish(PoolDiagLedger *ledger, const PoolDiagRefusalSources *sources)
-{
-	uint64 next = pg_atomic_read_u64(&ledger->published) + 1;
-
-	/* Readers of the buffer that is overwritten must have seen that the other one is the newest. */
-	pg_memory_barrier();
-	memcpy(buffer(ledger, next), sources, pooldiag_ledger_sources_size());
-	pg_write_barrier();
-	pg_atomic_write_u64(&ledger->published, next);
-	pg_atomic_write_u64(&ledger->drained, sources->drained);
-}
-
 /* How many refused connections are in no sources that were published. */
 uint64
 pooldiag_ledger_waiting(PoolDiagLedger *ledger)
@@ -219,9 +205,9 @@ follow(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources, uint64 end, uint
  * a reset included. False if it stopped at an entry that is not finished; those with numbers below patient_from
  * it doesn't wait for, and counts as torn.
  */
-bool
-pooldiag_ledger_catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources,
-						 uint64 patient_from, PoolDiagRefusalCallback each, void *context)
+static bool
+catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources, uint64 patient_from,
+		 PoolDiagRefusalCallback each, void *context)
 {
 	uint64 since = pg_atomic_read_u64(&ledger->since);
 
@@ -237,4 +223,53 @@ pooldiag_ledger_catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources
 	}
 	return follow(ledger, sources, pooldiag_ring_next(pooldiag_ledger_log(ledger)), patient_from,
 				  each, context);
+}
+
+/*
+ * A session's: takes up what has come into the log since these sources were published. Of an entry that is being
+ * written it knows no more than that there is one: it counts as torn.
+ */
+void
+pooldiag_ledger_catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources)
+{
+	(void) catch_up(ledger, sources, PG_UINT64_MAX, NULL, NULL);
+}
+
+/* Makes these sources the ones that readers get. */
+static void
+publish(PoolDiagLedger *ledger, const PoolDiagRefusalSources *sources)
+{
+	uint64 next = pg_atomic_read_u64(&ledger->published) + 1;
+
+	/* Readers of the buffer that is overwritten must have seen that the other one is the newest. */
+	pg_memory_barrier();
+	memcpy(buffer(ledger, next), sources, pooldiag_ledger_sources_size());
+	pg_write_barrier();
+	pg_atomic_write_u64(&ledger->published, next);
+	pg_atomic_write_u64(&ledger->drained, sources->drained);
+}
+
+/*
+ * The sampler's: takes up what has come into the log since, and publishes it. each, if there is one, is called
+ * once for each entry that was read. One that is being written is waited for, over calls; one that stays like
+ * that had a writer that ended there.
+ */
+void
+pooldiag_ledger_drain(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources, int64 now_ms,
+					  PoolDiagRefusalCallback each, void *context)
+{
+	uint64 since = sources->since;
+	uint64 drained = sources->drained;
+
+	if (catch_up(ledger, sources, 0, each, context))
+		sources->patient_until = 0;
+	else if (sources->patient_until == 0 || sources->unfinished != sources->drained)
+	{
+		sources->unfinished = sources->drained;
+		sources->patient_until = now_ms + POOLDIAG_REFUSAL_PATIENCE;
+	}
+	else if (now_ms > sources->patient_until)
+		(void) catch_up(ledger, sources, sources->unfinished + 1, each, context);
+	if (since != sources->since || drained != sources->drained)
+		publish(ledger, sources);
 }

@@ -30,6 +30,9 @@ typedef enum PoolDiagReason
 	POOLDIAG_REASONS
 } PoolDiagReason;
 
+/* How long the sampler waits for an entry that is being written, in milliseconds. */
+#define POOLDIAG_REFUSAL_PATIENCE INT64CONST(1000)
+
 /* Refused connections that the log has, and sources that are told apart. */
 #define POOLDIAG_REFUSAL_LOG_ROOM 4096
 #define POOLDIAG_REFUSAL_SOURCES_ROOM 256
@@ -52,6 +55,8 @@ typedef struct PoolDiagRefusalSources
 	uint64 handed_out;	 /* number of the first entry that no callback has been given yet */
 	uint64 unattributed; /* entries that were overwritten before they were read */
 	uint64 torn;		 /* entries whose writer ended in the middle, or spoilt by another */
+	uint64 unfinished;	 /* number of an entry that is waited for */
+	int64 patient_until; /* milliseconds of a monotonic clock; 0: none is waited for */
 	PoolDiagRefusal last[POOLDIAG_REASONS]; /* the last one of each reason; at 0: none */
 	PoolDiagHitters hitters;				/* variable length, so the last */
 } PoolDiagRefusalSources;
@@ -82,9 +87,8 @@ extern void pooldiag_ledger_reset(PoolDiagLedger *ledger, TimestampTz now);
 extern uint64 pooldiag_ledger_waiting(PoolDiagLedger *ledger);
 extern void pooldiag_ledger_begin(PoolDiagRefusalSources *sources);
 extern bool pooldiag_ledger_read(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources);
-extern bool
-pooldiag_ledger_catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources,
-						 uint64 patient_from, PoolDiagRefusalCallback each, void *context);
-extern void pooldiag_ledger_publish(PoolDiagLedger *ledger, const PoolDiagRefusalSources *sources);
+extern void pooldiag_ledger_catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources);
+extern void pooldiag_ledger_drain(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources,
+								  int64 now_ms, PoolDiagRefusalCallback each, void *context);
 
 #endif /* POOLDIAG_LEDGER_H */

@@ -34,9 +34,6 @@
 /* The sampler is woken whenever that many refusals have come, however long its interval is. */
 #define PILE (POOLDIAG_REFUSAL_LOG_ROOM / 4)
 
-/* How long the sampler waits for an entry that is being written. */
-#define PATIENCE_NS INT64CONST(1000000000)
-
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
 /* The sampler's own sources, of which it publishes copies. */
@@ -205,12 +202,12 @@ pooldiag_refusals_install_hooks(void)
 }
 
 static int64
-monotonic_ns(void)
+monotonic_ms(void)
 {
 	struct timespec time;
 
 	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * INT64CONST(1000000000) + time.tv_nsec;
+	return time.tv_sec * INT64CONST(1000) + time.tv_nsec / 1000000;
 }
 
 /* In the sampler: are there so many that it should not wait for its next tick? */
@@ -222,38 +219,18 @@ pooldiag_refusals_piled_up(void)
 
 /*
  * In the sampler: takes up what was refused since the last call, and publishes it. each, if there is one, is
- * called once for each refused connection, in order. An entry that is being written is waited for, until a
- * later call; one that stays like that had a writer that was ended there.
+ * called once for each refused connection, in order; never for those that were overwritten before.
  */
 void
 pooldiag_refusals_drain(PoolDiagRefusalCallback each, void *context)
 {
-	static uint64 unfinished = PG_UINT64_MAX;
-	static int64 unfinished_since = 0;
-	uint64 since;
-	uint64 drained;
-
 	if (sources == NULL)
 	{
 		sources = MemoryContextAlloc(TopMemoryContext, pooldiag_ledger_sources_size());
 		/* Nobody else publishes. */
 		(void) pooldiag_ledger_read(pooldiag_ledger, sources);
 	}
-	since = sources->since;
-	drained = sources->drained;
-	if (!pooldiag_ledger_catch_up(pooldiag_ledger, sources, 0, each, context))
-	{
-		if (unfinished != sources->drained)
-		{
-			unfinished = sources->drained;
-			unfinished_since = monotonic_ns();
-		}
-		else if (monotonic_ns() - unfinished_since > PATIENCE_NS)
-			(void) pooldiag_ledger_catch_up(pooldiag_ledger, sources, unfinished + 1, each,
-											context);
-	}
-	if (since != sources->since || drained != sources->drained)
-		pooldiag_ledger_publish(pooldiag_ledger, sources);
+	pooldiag_ledger_drain(pooldiag_ledger, sources, monotonic_ms(), each, context);
 }
 
 /* In a session: sources up to now, in its memory. */
@@ -264,7 +241,7 @@ pooldiag_refusals_read(void)
 
 	while (!pooldiag_ledger_read(pooldiag_ledger, copy))
 		CHECK_FOR_INTERRUPTS();
-	(void) pooldiag_ledger_catch_up(pooldiag_ledger, copy, PG_UINT64_MAX, NULL, NULL);
+	pooldiag_ledger_catch_up(pooldiag_ledger, copy);
 	return copy;
 }
 

@@ -17,7 +17,7 @@ my $node = new_server('refusals', <<'EOC', allows_streaming => 1);
 max_connections = 9
 superuser_reserved_connections = 2
 max_wal_senders = 1
-listen_addresses = '127.0.0.1'
+listen_addresses = '127.0.0.1, ::1'
 log_hostname = on
 pooldiag.sample_interval = 100ms
 EOC
@@ -89,7 +89,7 @@ sub check_last
 		usename => $params{user} // ($named ? scalar getpwuid($<) : undef),
 		datname => $params{database} // ($named ? 'postgres' : undef),
 		application_name => $params{application_name} // ($named ? '' : undef),
-		client => $params{client} // (defined $params{host} ? '127.0.0.1' : '[local]'));
+		client => $params{host} // '[local]');
 
 	is_deeply($eye->row(q{SELECT reason, sqlstate, usename, datname, application_name, client
 			FROM pooldiag.refusal_log LIMIT 1}),
@@ -165,6 +165,10 @@ refused('no such role', 'authentication', '28000', user => 'nobody');
 refused('a role that may not log in', 'authentication', '28000', user => 'resting');
 refused('pg_hba.conf', 'authentication', '28000', user => 'rejected', application_name => 'a b');
 refused('over TCP', 'authentication', '28000', user => 'nobody', host => '127.0.0.1');
+# Where there is no IPv6 the server listens to the rest.
+my $ipv6 = eval { PoolDiag::Session->open_socket($node, '::1') };
+refused('over IPv6', 'authentication', '28000', user => 'nobody', host => '::1') if $ipv6;
+close $ipv6 if $ipv6;
 my $guess = PoolDiag::Session->start($node, user => 'clear', application_name => 'guess');
 is(($guess->message)[0], 'R', 'the server asks for a password');
 $guess->put('p' . startup("wrong\0"));

@@ -9,7 +9,6 @@
 #include "ledger.h"
 
 #define ROOM ((uint64) POOLDIAG_REFUSAL_LOG_ROOM)
-#define NOBODY_WAITS PG_UINT64_MAX
 
 static PoolDiagLedger *ledger;
 static PoolDiagRefusalSources *sources; /* the sampler's */
@@ -66,13 +65,17 @@ take(const PoolDiagRefusal *refusal, void *context)
 }
 
 /* What the sampler does in a tick. */
-static bool
-tick(uint64 patient_from)
+static void
+tick_at(int64 ms)
 {
-	bool finished = pooldiag_ledger_catch_up(ledger, sources, patient_from, take, &given);
+	pooldiag_ledger_drain(ledger, sources, ms, take, &given);
+}
 
-	pooldiag_ledger_publish(ledger, sources);
-	return finished;
+static void
+tick(void)
+{
+	tick_at(0);
+	assert_int_equal(pooldiag_ledger_waiting(ledger), 0);
 }
 
 /* What a session finds. */
@@ -80,7 +83,7 @@ static void
 ask(void)
 {
 	assert_true(pooldiag_ledger_read(ledger, copy));
-	assert_true(pooldiag_ledger_catch_up(ledger, copy, NOBODY_WAITS, NULL, NULL));
+	pooldiag_ledger_catch_up(ledger, copy);
 }
 
 static uint64
@@ -118,7 +121,7 @@ nothing_is_nothing(void **state)
 	ask();
 	assert_int_equal(copy->hitters.used, 0);
 	assert_int_equal(refused(), 0);
-	assert_true(tick(0));
+	tick();
 	check_sums();
 	assert_int_equal(given, 0);
 }
@@ -140,7 +143,7 @@ a_session_is_up_to_date(void **state)
 	assert_int_equal(pg_atomic_read_u64(&ledger->counters[POOLDIAG_REFUSED_NO_SLOT].last_at), 1002);
 	check_sums();
 
-	assert_true(tick(0));
+	tick();
 	refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
 	check_sums();
 	assert_int_equal(attributed(copy), 4);
@@ -153,12 +156,12 @@ a_new_sampler_goes_on(void **state)
 {
 	for (int i = 0; i < 10; i++)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
-	assert_true(tick(0));
+	tick();
 	for (int i = 0; i < 10; i++)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
 	memset(sources, 0x55, pooldiag_ledger_sources_size());
 	assert_true(pooldiag_ledger_read(ledger, sources));
-	assert_true(tick(0));
+	tick();
 	assert_int_equal(given, 20);
 	assert_int_equal(attributed(sources), 20);
 	check_sums();
@@ -169,13 +172,13 @@ what_is_overwritten_is_counted(void **state)
 {
 	for (uint64 i = 0; i < 3; i++)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
-	assert_true(tick(0));
+	tick();
 	for (uint64 i = 0; i < ROOM + 10; i++)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
 	check_sums();
 	assert_int_equal(copy->unattributed, 10);
 	assert_int_equal(pooldiag_ledger_waiting(ledger), ROOM + 10);
-	assert_true(tick(0));
+	tick();
 	check_sums();
 	assert_int_equal(sources->unattributed, 10);
 	assert_int_equal(pooldiag_ledger_waiting(ledger), 0);
@@ -195,16 +198,33 @@ an_unfinished_entry_is_waited_for(void **state)
 	ask();
 	assert_int_equal(attributed(copy), 2);
 	assert_int_equal(copy->torn, 1);
-	assert_false(tick(0));
-	assert_false(tick(1));
+	tick_at(5);
+	tick_at(5 + POOLDIAG_REFUSAL_PATIENCE);
 	assert_int_equal(attributed(sources), 1);
 	assert_int_equal(sources->drained, 1);
 	assert_int_equal(given, 1);
-	assert_true(tick(2));
+	assert_int_equal(pooldiag_ledger_waiting(ledger), 2);
+	tick_at(6 + POOLDIAG_REFUSAL_PATIENCE);
 	assert_int_equal(attributed(sources), 2);
 	assert_int_equal(sources->torn, 1);
 	assert_int_equal(given, 2);
 	assert_int_equal(sources->drained, 3);
+
+	/* Another one gets as much time, and the rest goes on when it is there in the end. */
+	pg_atomic_fetch_add_u64(&log->next, 1);
+	now++;
+	refuse(POOLDIAG_REFUSED_NO_SLOT, "bob");
+	tick_at(7 + POOLDIAG_REFUSAL_PATIENCE);
+	tick_at(2 * POOLDIAG_REFUSAL_PATIENCE);
+	assert_int_equal(pooldiag_ledger_waiting(ledger), 2);
+	pg_atomic_write_u64(&log->next, 3);
+	now -= 2;
+	refuse(POOLDIAG_REFUSED_NO_SLOT, "eve");
+	pg_atomic_write_u64(&log->next, 5);
+	tick_at(3 * POOLDIAG_REFUSAL_PATIENCE);
+	assert_int_equal(sources->torn, 1);
+	assert_int_equal(attributed(sources), 4);
+	assert_int_equal(sources->patient_until, 0);
 }
 
 static void
@@ -212,7 +232,7 @@ a_reset_begins_anew(void **state)
 {
 	for (int i = 0; i < 5; i++)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
-	assert_true(tick(0));
+	tick();
 	refuse(POOLDIAG_REFUSED_NO_SLOT, "bob");
 	pooldiag_ledger_reset(ledger, 5000);
 	assert_int_equal(pg_atomic_read_u64(&ledger->counted_since), 5000);
@@ -225,12 +245,12 @@ a_reset_begins_anew(void **state)
 	refuse(POOLDIAG_REFUSED_OTHER, "eve");
 	check_sums();
 	assert_int_equal(attributed(copy), 1);
-	assert_true(tick(0));
+	tick();
 	check_sums();
 	assert_int_equal(given, 7);
 	pooldiag_ledger_reset(ledger, 6000);
 	pooldiag_ledger_reset(ledger, 6001);
-	assert_true(tick(0));
+	tick();
 	check_sums();
 	assert_int_equal(refused(), 0);
 	assert_int_equal(given, 7);
@@ -242,11 +262,11 @@ a_reset_that_is_told_late(void **state)
 {
 	for (int i = 0; i < 5; i++)
 		refuse(POOLDIAG_REFUSED_NO_SLOT, "ann");
-	assert_true(tick(0));
+	tick();
 	pg_atomic_write_u64(&ledger->counters[POOLDIAG_REFUSED_NO_SLOT].refused, 3);
 	pg_atomic_write_u64(&ledger->since, 2);
 	check_sums();
-	assert_true(tick(0));
+	tick();
 	check_sums();
 	assert_int_equal(attributed(sources), 3);
 	assert_int_equal(given, 5);
@@ -285,7 +305,7 @@ sums_hold_whatever_happens(void **state)
 			uint64 oldest = pooldiag_ring_oldest(pooldiag_ledger_log(ledger));
 
 			lost += oldest > before ? oldest - before : 0;
-			assert_true(tick(0));
+			tick();
 			assert_int_equal(given, ever - lost);
 		}
 		else if (what < 98)
