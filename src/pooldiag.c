@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "refusals.h"
 #include "sampler.h"
 #include "sessions.h"
 #include "settings.h"
@@ -20,5 +21,6 @@ _PG_init(void)
 		return;
 	pooldiag_shared_install_hooks();
 	pooldiag_sessions_install_hooks();
+	pooldiag_refusals_install_hooks();
 	pooldiag_sampler_register();
 }

@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "counters.h"
+#include "refusals.h"
 #include "rows.h"
 #include "sampler.h"
 #include "settings.h"
@@ -93,6 +94,28 @@ put_tables(ReturnSetInfo *result, const PoolDiagSample *sample)
 }
 
 static void
+put_refusals(ReturnSetInfo *result)
+{
+	const PoolDiagRefusalSources *sources = pooldiag_refusals_read();
+	uint64 refused = sources->drained - sources->since;
+	uint64 used = Min(refused, POOLDIAG_REFUSAL_LOG_ROOM);
+
+	put(result, "refusal_log_used", true, used, "refused connections");
+	put(result, "refusal_log_room", true, POOLDIAG_REFUSAL_LOG_ROOM, "refused connections");
+	put(result, "refusal_log_dropped", true, refused - used,
+		"refused connections since the last reset");
+	put(result, "refusal_sources_used", true, sources->hitters.used, "sources");
+	put(result, "refusal_sources_room", true, sources->hitters.capacity, "sources");
+	put(result, "refusal_sources_replaced", true, sources->hitters.replaced,
+		"sources since the last reset");
+	put(result, "refusals_waiting", true, pooldiag_ledger_waiting(pooldiag_ledger),
+		"refused connections that the sampler has not seen");
+	put(result, "refusals_unattributed", true, sources->unattributed,
+		"refused connections since the last reset");
+	put(result, "refusals_torn", true, sources->torn, "refused connections since the last reset");
+}
+
+static void
 put_shared_memory(ReturnSetInfo *result)
 {
 	const char *name;
@@ -122,6 +145,7 @@ pooldiag_self(PG_FUNCTION_ARGS)
 		put_sampler(result, sample);
 		put_tables(result, sample);
 	}
+	put_refusals(result);
 	put_shared_memory(result);
 	return (Datum) 0;
 }

@@ -30,6 +30,7 @@
 #include "advisor.h"
 #include "compat.h"
 #include "counters.h"
+#include "refusals.h"
 #include "sampler.h"
 #include "sessions.h"
 #include "settings.h"
@@ -215,6 +216,7 @@ tick(void)
 
 	/* What a session did before it asked is in the sample, and that is there when it is told. */
 	pg_memory_barrier();
+	pooldiag_refusals_drain(NULL, NULL);
 	take_sample();
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
@@ -257,7 +259,7 @@ start_sampling(void)
 	memset(slots, 0, slots_size);
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
-	sample->self.private_bytes = size + slots_size;
+	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size();
 	configure();
 
 	pooldiag_control->sampler_procno = MyProcNumber;
@@ -307,6 +309,8 @@ pooldiag_sampler_main(Datum main_arg)
 		else if (pg_atomic_read_u64(&pooldiag_control->ticks_requested) >
 				 pg_atomic_read_u64(&pooldiag_control->ticks_served))
 			tick();
+		else if (pooldiag_refusals_piled_up())
+			pooldiag_refusals_drain(NULL, NULL);
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(0, ceil(next - monotonic_ms())), wait_event);
@@ -348,11 +352,7 @@ pooldiag_sampler_wait_for_tick(long timeout_ms)
 	if (wait_event == 0)
 		wait_event = WaitEventExtensionNew("PoolDiagSampleNow");
 
-	if (pooldiag_control->sampler_pid != 0)
-	{
-		pg_read_barrier();
-		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
-	}
+	pooldiag_shared_wake_sampler();
 
 	ConditionVariablePrepareToSleep(&pooldiag_control->tick_served);
 	for (;;)

@@ -15,6 +15,8 @@
  *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
  *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
  *	  its buffer is then the next to be written.
+ * refusals
+ *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
  *
  * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now,
  * and the one for what sessions leave that no sample has seen.
@@ -25,6 +27,7 @@
 #include "postgres.h"
 
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
@@ -35,6 +38,7 @@
 #include "shared.h"
 
 PoolDiagControl *pooldiag_control = NULL;
+PoolDiagLedger *pooldiag_ledger = NULL;
 static PoolDiagIdentity *identities = NULL;
 static char *samples = NULL;
 
@@ -90,6 +94,14 @@ attach_samples(char *at, bool made)
 	samples = at;
 }
 
+static void
+attach_ledger(char *at, bool made)
+{
+	pooldiag_ledger = (PoolDiagLedger *) at;
+	if (made)
+		pooldiag_ledger_init(pooldiag_ledger, GetCurrentTimestamp());
+}
+
 /*
  * The parts, in the order in which they lie. A part's size must not change while the server runs; attach
  * is told where the part is, and whether it was made just now, all zero.
@@ -104,6 +116,7 @@ static const struct
 	{"identities", identities_size, attach_identities},
 	{"samples", samples_size, attach_samples},
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
+	{"refusals", pooldiag_ledger_size, attach_ledger},
 };
 
 /* For the view self: name and bytes of a part; false past the last one. */
@@ -211,6 +224,20 @@ pooldiag_shared_read(void)
 		pg_read_barrier();
 	} while (number != pg_atomic_read_u64(&pooldiag_control->published));
 	return copy;
+}
+
+/*
+ * Wakes the sampler, if there is one. Stores and a signal only: may be called wherever shared memory is there. A
+ * sampler that has just ended may have left its PGPROC to another process, whom this wakes for nothing.
+ */
+void
+pooldiag_shared_wake_sampler(void)
+{
+	if (pooldiag_control->sampler_pid != 0)
+	{
+		pg_read_barrier();
+		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
+	}
 }
 
 /* Fails with the hint that names the setting, unless pooldiag was preloaded. */

@@ -8,6 +8,7 @@
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 
+#include "ledger.h"
 #include "sample.h"
 
 /* The names under which a session logged in, in the bytes that the client sent. */
@@ -38,12 +39,14 @@ typedef struct PoolDiagControl
 
 /* NULL where pooldiag was not preloaded. */
 extern PoolDiagControl *pooldiag_control;
+extern PoolDiagLedger *pooldiag_ledger;
 
 extern void pooldiag_shared_install_hooks(void);
 extern bool pooldiag_shared_part(int index, const char **name, Size *size);
 extern PoolDiagIdentity *pooldiag_shared_identity(int procno);
 extern void pooldiag_shared_publish(const PoolDiagSample *sample);
 extern PoolDiagSample *pooldiag_shared_read(void);
+extern void pooldiag_shared_wake_sampler(void);
 extern void pooldiag_shared_require(void);
 
 #endif /* POOLDIAG_SHARED_H */

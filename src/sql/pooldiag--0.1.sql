@@ -529,6 +529,126 @@ COMMENT ON COLUMN pooldiag.blocking.depth IS
 COMMENT ON COLUMN pooldiag.blocking.waiting_query IS
 	'Statement that waits.';
 
+CREATE FUNCTION pooldiag.refusals(
+	OUT reason pg_catalog.text,
+	OUT sqlstate pg_catalog.text,
+	OUT refused pg_catalog.int8,
+	OUT first_at pg_catalog.timestamptz,
+	OUT last_at pg_catalog.timestamptz,
+	OUT last_user pg_catalog.text,
+	OUT last_database pg_catalog.text,
+	OUT last_application_name pg_catalog.text,
+	OUT last_client pg_catalog.text,
+	OUT stats_reset pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_refusals'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 12;
+COMMENT ON FUNCTION pooldiag.refusals() IS
+	'The rows of the view pooldiag.refusals, in no particular order.';
+
+CREATE VIEW pooldiag.refusals AS
+	SELECT reason, sqlstate, refused, first_at, last_at, last_user, last_database, last_application_name, last_client, stats_reset
+	FROM pooldiag.refusals();
+COMMENT ON VIEW pooldiag.refusals IS
+	'Connections that were turned away, by reason: one row for each reason, always all of them. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.refusals.reason IS
+	'Why: no slot left, only reserved slots left, role limit, database limit, walsender limit, authentication, no such database, starting up, shutting down, recovery, protocol violation, other.';
+COMMENT ON COLUMN pooldiag.refusals.sqlstate IS
+	'SQLSTATE of the last one.';
+COMMENT ON COLUMN pooldiag.refusals.refused IS
+	'Connections refused.';
+COMMENT ON COLUMN pooldiag.refusals.first_at IS
+	'When the first one was; NULL: there was none.';
+COMMENT ON COLUMN pooldiag.refusals.last_at IS
+	'When the last one was.';
+COMMENT ON COLUMN pooldiag.refusals.last_user IS
+	'Role that the last one asked for; NULL where it gave none, or where masked, as the three that follow.';
+COMMENT ON COLUMN pooldiag.refusals.last_database IS
+	'Database that the last one asked for.';
+COMMENT ON COLUMN pooldiag.refusals.last_application_name IS
+	'Name that its application gave itself; empty: none.';
+COMMENT ON COLUMN pooldiag.refusals.last_client IS
+	'Its address, or [local] for a Unix socket.';
+COMMENT ON COLUMN pooldiag.refusals.stats_reset IS
+	'Since when refused connections are counted.';
+
+CREATE FUNCTION pooldiag.refusal_log(
+	OUT refused_at pg_catalog.timestamptz,
+	OUT reason pg_catalog.text,
+	OUT sqlstate pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT datname pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_refusal_log'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
+COMMENT ON FUNCTION pooldiag.refusal_log() IS
+	'The rows of the view pooldiag.refusal_log, in no particular order.';
+
+CREATE VIEW pooldiag.refusal_log AS
+	SELECT refused_at, reason, sqlstate, usename, datname, application_name, client
+	FROM pooldiag.refusal_log() ORDER BY refused_at DESC;
+COMMENT ON VIEW pooldiag.refusal_log IS
+	'Refused connections, one row for each, the newest 4096, newest first. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.refusal_log.refused_at IS
+	'When it was refused.';
+COMMENT ON COLUMN pooldiag.refusal_log.reason IS
+	'Why, as in refusals.';
+COMMENT ON COLUMN pooldiag.refusal_log.sqlstate IS
+	'SQLSTATE of the refusal.';
+COMMENT ON COLUMN pooldiag.refusal_log.usename IS
+	'Role that the client asked for; NULL where it gave none, or where masked, as the three that follow.';
+COMMENT ON COLUMN pooldiag.refusal_log.datname IS
+	'Database that it asked for.';
+COMMENT ON COLUMN pooldiag.refusal_log.application_name IS
+	'Name that the application gave itself; empty: none.';
+COMMENT ON COLUMN pooldiag.refusal_log.client IS
+	'Address of the client, or [local] for a Unix socket.';
+
+CREATE FUNCTION pooldiag.refusal_sources(
+	OUT reason pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT datname pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client pg_catalog.text,
+	OUT refused pg_catalog.int8,
+	OUT at_most_over pg_catalog.int8,
+	OUT last_at pg_catalog.timestamptz,
+	OUT stats_reset pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_refusal_sources'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 256;
+COMMENT ON FUNCTION pooldiag.refusal_sources() IS
+	'The rows of the view pooldiag.refusal_sources, in no particular order.';
+
+CREATE VIEW pooldiag.refusal_sources AS
+	SELECT reason, usename, datname, application_name, client, refused, at_most_over, last_at, stats_reset
+	FROM pooldiag.refusal_sources() ORDER BY refused DESC, last_at DESC;
+COMMENT ON VIEW pooldiag.refusal_sources IS
+	'Where most refused connections came from: the 256 heaviest sources, heaviest first. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.refusal_sources.reason IS
+	'Why, as in refusals.';
+COMMENT ON COLUMN pooldiag.refusal_sources.usename IS
+	'Role that clients asked for; NULL where they gave none, or where masked, as the three that follow.';
+COMMENT ON COLUMN pooldiag.refusal_sources.datname IS
+	'Database that they asked for.';
+COMMENT ON COLUMN pooldiag.refusal_sources.application_name IS
+	'Name that their applications gave themselves; empty: none.';
+COMMENT ON COLUMN pooldiag.refusal_sources.client IS
+	'Address of the clients, or [local] for a Unix socket.';
+COMMENT ON COLUMN pooldiag.refusal_sources.refused IS
+	'Connections refused. Never too few, but for those that self counts as unattributed or torn.';
+COMMENT ON COLUMN pooldiag.refusal_sources.at_most_over IS
+	'By how many that may be too many: what the row had counted of other sources when it became this one''s.';
+COMMENT ON COLUMN pooldiag.refusal_sources.last_at IS
+	'When the last one was refused.';
+COMMENT ON COLUMN pooldiag.refusal_sources.stats_reset IS
+	'Since when refused connections are counted.';
+
 CREATE FUNCTION pooldiag.recommendations(
 	OUT severity pg_catalog.text,
 	OUT rule pg_catalog.text,
@@ -662,6 +782,9 @@ REVOKE ALL ON
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
+	pooldiag.refusals,
+	pooldiag.refusal_log,
+	pooldiag.refusal_sources,
 	pooldiag.recommendations,
 	pooldiag.self
 FROM PUBLIC;
@@ -678,6 +801,9 @@ REVOKE ALL ON FUNCTION
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),
+	pooldiag.refusals(),
+	pooldiag.refusal_log(),
+	pooldiag.refusal_sources(),
 	pooldiag.recommendations(),
 	pooldiag.self(),
 	pooldiag.health(),
@@ -697,6 +823,9 @@ GRANT SELECT ON
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
+	pooldiag.refusals,
+	pooldiag.refusal_log,
+	pooldiag.refusal_sources,
 	pooldiag.recommendations,
 	pooldiag.self
 TO pg_monitor;
@@ -712,6 +841,9 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),
+	pooldiag.refusals(),
+	pooldiag.refusal_log(),
+	pooldiag.refusal_sources(),
 	pooldiag.recommendations(),
 	pooldiag.self(),
 	pooldiag.health(),

@@ -13,7 +13,7 @@ use warnings;
 use Carp;
 use Exporter 'import';
 use IO::Select;
-use IO::Socket::INET;
+use IO::Socket::IP;
 use IO::Socket::UNIX;
 use Time::HiRes qw(time usleep);
 
@@ -84,7 +84,7 @@ sub open_socket
 	my ($class, $node, $host) = @_;
 	my $socket =
 	  defined $host
-	  ? IO::Socket::INET->new(PeerHost => $host, PeerPort => $node->port, Proto => 'tcp')
+	  ? IO::Socket::IP->new(PeerHost => $host, PeerPort => $node->port, Proto => 'tcp')
 	  : IO::Socket::UNIX->new(Type => SOCK_STREAM(), Peer => $node->host . '/.s.PGSQL.' . $node->port);
 
 	croak "could not connect to the server: $!" unless defined $socket;
