@@ -356,12 +356,23 @@ is_uncaught_error(void)
 	return error_context_stack == NULL && !proc_exit_inprogress;
 }
 
+/*
+ * Is it the end of the transaction that failed? Outside of a block, what comes behind a statement in its message
+ * is in an implicit block, and what comes in another message has arrived since.
+ */
+static bool
+failed_at_commit(void)
+{
+	return committing || (TransactionBlockStatusCode() == 'I' &&
+						  GetCurrentStatementStartTimestamp() <= current.ran);
+}
+
 /* The statement at the top level has ended in an error. */
 static void
 statement_failed(TimestampTz now)
 {
 	level = 0;
-	if (current.open && (current.commits || committing))
+	if (current.open && (current.commits || failed_at_commit()))
 		end_current(now, true);
 	else
 	{
