@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "operations.h"
 #include "sampler.h"
 #include "sessions.h"
 #include "settings.h"
@@ -21,4 +22,5 @@ _PG_init(void)
 	pooldiag_shared_install_hooks();
 	pooldiag_sessions_install_hooks();
 	pooldiag_sampler_register();
+	pooldiag_operations_register();
 }

@@ -13,6 +13,10 @@
  *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
  *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
  *	  its buffer is then the next to be written.
+ * history
+ *	  A series for the server and for each pool, written by the sampler (series.c).
+ * operations
+ *	  One PoolDiagOperations, written by the worker of that name (operations.c).
  *
  * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now.
  * A sampler that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is
@@ -27,6 +31,9 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "operations.h"
+#include "saved.h"
+#include "series.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -99,6 +106,8 @@ static const struct
 	{"control", control_size, attach_control},
 	{"identities", identities_size, attach_identities},
 	{"samples", samples_size, attach_samples},
+	{"history", pooldiag_series_size, pooldiag_series_attach},
+	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
 };
 
 /* For the view self: name and bytes of a part; false past the last one. */
@@ -151,6 +160,8 @@ start_shared_memory(void)
 		at += CACHELINEALIGN(parts[i].size());
 	}
 	LWLockRelease(AddinShmemInitLock);
+	if (!found)
+		pooldiag_operations->restored_from = pooldiag_saved_load();
 }
 
 /* To be called from _PG_init, while libraries are preloaded. */
@@ -205,6 +216,24 @@ pooldiag_shared_read(void)
 		pg_read_barrier();
 	} while (number != pg_atomic_read_u64(&pooldiag_control->published));
 	return copy;
+}
+
+/* Where a sample of before the server's start is put, while it starts. */
+PoolDiagSample *
+pooldiag_shared_restored(void)
+{
+	return (PoolDiagSample *) samples;
+}
+
+/* A copy of that, or NULL where there is none. Until something is published it changes no more. */
+PoolDiagSample *
+pooldiag_shared_read_restored(void)
+{
+	Size size = pooldiag_sample_size(pooldiag_max_pools);
+
+	if (!pooldiag_control->restored || pg_atomic_read_u64(&pooldiag_control->published) > 0)
+		return NULL;
+	return memcpy(palloc(size), samples, size);
 }
 
 /* Fails with the hint that names the setting, unless pooldiag was preloaded. */

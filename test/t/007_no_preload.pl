@@ -39,7 +39,8 @@ my @others = map { PoolDiag::Session->connect($node, application_name => "other-
 $eye->poll('SELECT count(*) FROM pg_locks WHERE NOT granted', 1);
 
 # What needs shared memory of its own.
-for my $statement ('SELECT * FROM pooldiag.self', 'SELECT pooldiag.self()', 'SELECT pooldiag.sample_now()')
+for my $statement ('SELECT * FROM pooldiag.self', 'SELECT pooldiag.self()', 'SELECT pooldiag.sample_now()',
+	'SELECT * FROM pooldiag.history()', q{SELECT pooldiag.chart('connections')})
 {
 	my $error = $eye->try($statement)->{error};
 	is($error->{C}, '55000', "$statement fails");
