@@ -4,7 +4,7 @@ SELECT alone();
 -- The figures that there are; after two ticks each is known.
 SELECT pooldiag.sample_now();
 SELECT pooldiag.sample_now();
-SELECT name, unit, value IS NOT NULL AS known FROM pooldiag.self;
+SELECT name, unit, CASE WHEN name !~ '^state_file_(re|age|size|dur)' THEN value IS NOT NULL END AS known FROM pooldiag.self;
 
 CREATE FUNCTION figure(wanted text) RETURNS float8
 LANGUAGE sql AS $$ SELECT value FROM pooldiag.self WHERE name = wanted $$;
@@ -36,6 +36,13 @@ SELECT figure('pools_room') = current_setting('pooldiag.max_pools')::int AS pool
 	figure('pools_declared') AS pools_declared,
 	figure('pools_used') BETWEEN 1 AND figure('pools_room') AS pools_used,
 	figure('database_peaks_used') >= 1 AS databases, figure('role_peaks_used') >= 1 AS roles;
+
+-- History is fixed in size, and not empty.
+SELECT figure('history_pools') BETWEEN 1 AND figure('history_pools_room') AS pools,
+	figure('history_pools_room') = current_setting('pooldiag.max_pools')::int + 1 AS room,
+	figure('history_points') BETWEEN 1 AND figure('history_points_room') AS points,
+	figure('history_points_room') = 600 + 2160 + 8640 + (600 + 360 + 672) * figure('history_pools_room') AS all_points,
+	figure('shared_memory_history') BETWEEN 48 * figure('history_points_room') AND 52 * figure('history_points_room') AS size;
 
 -- The memory is what the server has given.
 SELECT figure('shared_memory') = (SELECT sum(value) FROM pooldiag.self WHERE name LIKE 'shared\_memory\_%') AS sum,

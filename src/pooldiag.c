@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "operations.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "sessions.h"
@@ -23,4 +24,5 @@ _PG_init(void)
 	pooldiag_sessions_install_hooks();
 	pooldiag_refusals_install_hooks();
 	pooldiag_sampler_register();
+	pooldiag_operations_register();
 }

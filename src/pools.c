@@ -245,6 +245,51 @@ pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const char *databa
 	return index;
 }
 
+/*
+ * Takes a row over from another directory, without what it has counted: its definition, its peaks, since when it is
+ * empty. It keeps its index where that is free; false where there is no room. One that was declared is looked at
+ * again when definitions are put in force, and must have been taken over before that. (other) has index -1.
+ */
+bool
+pooldiag_pools_adopt(PoolDiagPools *pools, int index, const PoolDiagPool *from)
+{
+	PoolDiagPool *row;
+
+	if (index < 0)
+		index = pools->capacity;
+	else
+	{
+		if (pools->used >= pools->capacity)
+			return false;
+		if (index >= pools->capacity || pools->rows[index].used)
+			for (index = 0; pools->rows[index].used; index++)
+				;
+		pools->used++;
+	}
+	row = &pools->rows[index];
+	row->used = true;
+	row->connections_peak = from->connections_peak;
+	row->checked_out_peak = from->checked_out_peak;
+	row->empty_since = from->empty_since;
+	if (index == pools->capacity)
+		return true;
+	row->declared = from->declared;
+	row->def = from->def;
+	row->def.name[POOLDIAG_NAME_LEN - 1] = '\0';
+	row->def.application_name[POOLDIAG_NAME_LEN - 1] = '\0';
+	row->def.user[POOLDIAG_NAME_LEN - 1] = '\0';
+	row->def.database[POOLDIAG_NAME_LEN - 1] = '\0';
+	row->limits = from->limits;
+	if (!row->declared)
+	{
+		int chain = chain_of(pools, row->def.user, row->def.database, row->def.application_name);
+
+		row->next = pools->rows[chain].chain;
+		pools->rows[chain].chain = index;
+	}
+	return true;
+}
+
 /* Would a new discovered pool find a row of its own? */
 bool
 pooldiag_pools_has_room(const PoolDiagPools *pools)

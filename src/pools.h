@@ -61,6 +61,7 @@ extern void pooldiag_pools_configure(PoolDiagPools *pools, const PoolDiagPoolDef
 									 const PoolDiagPoolDefaults *defaults);
 extern int pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const char *database,
 								 const char *application_name);
+extern bool pooldiag_pools_adopt(PoolDiagPools *pools, int index, const PoolDiagPool *from);
 extern bool pooldiag_pools_has_room(const PoolDiagPools *pools);
 extern int pooldiag_pools_name(const PoolDiagPools *pools, int index, char *name);
 

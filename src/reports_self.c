@@ -9,9 +9,11 @@
 #include "utils/timestamp.h"
 
 #include "counters.h"
+#include "operations.h"
 #include "refusals.h"
 #include "rows.h"
 #include "sampler.h"
+#include "series.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -116,6 +118,38 @@ put_refusals(ReturnSetInfo *result)
 }
 
 static void
+put_history(ReturnSetInfo *result)
+{
+	PoolDiagSeriesUse use = pooldiag_series_use();
+
+	put(result, "history_pools", true, use.series, "pools");
+	put(result, "history_pools_room", true, use.series_room, "pools");
+	put(result, "history_points", true, use.points, "points");
+	put(result, "history_points_room", true, use.points_room, "points");
+}
+
+static void
+put_operations(ReturnSetInfo *result)
+{
+	const PoolDiagOperations *self = pooldiag_operations;
+	int pid = self->pid;
+	TimestampTz saved_at = self->saved_at;
+	TimestampTz restored_from = self->restored_from;
+
+	put(result, "operations_pid", pid != 0, pid, "pid");
+	put(result, "operations_started", pid != 0, unix_seconds(self->started_at),
+		"seconds since 1970-01-01 UTC");
+	put(result, "state_file_restored_from", restored_from != 0, unix_seconds(restored_from),
+		"seconds since 1970-01-01 UTC");
+	put(result, "state_file_age", saved_at != 0, Max(0, GetCurrentTimestamp() - saved_at) / 1e6,
+		"seconds");
+	put(result, "state_file_size", saved_at != 0, self->saved_size, "bytes");
+	put(result, "state_file_duration", saved_at != 0, self->saved_ms, "milliseconds");
+	put(result, "state_file_writes", true, self->saves, "writes since server start");
+	put(result, "state_file_failures", true, self->save_failures, "writes since server start");
+}
+
+static void
 put_shared_memory(ReturnSetInfo *result)
 {
 	const char *name;
@@ -146,6 +180,8 @@ pooldiag_self(PG_FUNCTION_ARGS)
 		put_tables(result, sample);
 	}
 	put_refusals(result);
+	put_history(result);
+	put_operations(result);
 	put_shared_memory(result);
 	return (Datum) 0;
 }

@@ -7,9 +7,10 @@
  * no session: an entry that its owner is writing each time is counted as it was before.
  *
  * It works on a sample of its own and publishes copies (shared.c). When it is started again it goes
- * on from the last one published, so that peaks and the directory of pools outlive it. What it keeps
- * beside that, one copy of each slot with the pool it was matched to, is memory of its own, sized at
- * start: a tick reads an entry only where the entry's change count has moved.
+ * on from the last one published, or from the one that was saved, so that peaks and the directory of
+ * pools outlive it. What it keeps beside that, one copy of each slot with the pool it was matched
+ * to, is memory of its own, sized at start: a tick reads an entry only where the entry's change
+ * count has moved.
  */
 #include "postgres.h"
 
@@ -32,6 +33,7 @@
 #include "counters.h"
 #include "refusals.h"
 #include "sampler.h"
+#include "series.h"
 #include "sessions.h"
 #include "settings.h"
 #include "shared.h"
@@ -220,6 +222,7 @@ tick(void)
 	take_sample();
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
+	pooldiag_series_feed(sample);
 	pg_memory_barrier();
 
 	after = cpu_time();
@@ -250,6 +253,8 @@ start_sampling(void)
 	Size slots_size = mul_size(sizeof(SlotMemory), MaxConnections);
 
 	sample = pooldiag_shared_read();
+	if (sample == NULL)
+		sample = pooldiag_shared_read_restored();
 	if (sample == NULL)
 	{
 		sample = MemoryContextAllocHuge(TopMemoryContext, size);

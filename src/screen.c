@@ -6,7 +6,6 @@
 
 #include "access/xlog.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -31,20 +30,6 @@ put_line(ReturnSetInfo *result, const char *text)
 
 	pooldiag_row_text(&row, text);
 	pooldiag_row_put(&row, result);
-}
-
-/* The text in exactly that many columns, cut with a tilde where it is longer. */
-static char *
-fit(const char *text, int columns)
-{
-	int width = pooldiag_text_width(text);
-	int bytes;
-
-	if (width <= columns)
-		return psprintf("%s%*s", text, columns - width, "");
-	bytes = pooldiag_text_bytes_in(text, columns - 1);
-	text = pnstrdup(text, bytes);
-	return psprintf("%s~%*s", text, columns - 1 - pooldiag_text_width(text), "");
 }
 
 /* Breaks a text into lines of WIDTH columns, the first behind one lead, the others behind another.
@@ -100,7 +85,8 @@ put_head(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 	char clock[64];
 
 	pg_strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S %Z", pg_localtime(&now, session_timezone));
-	put_line(result, psprintf("%s%s", fit(left, WIDTH - pooldiag_text_width(clock)), clock));
+	put_line(result,
+			 psprintf("%s%s", pooldiag_text_fit(left, WIDTH - pooldiag_text_width(clock)), clock));
 	put_wrapped(result, "", "", pooldiag_text_printable(gravest->title));
 	put_line(result, "");
 }
@@ -126,8 +112,7 @@ put_slots(ReturnSetInfo *result, const PoolDiagLive *live)
 {
 	const PoolDiagTally *server = &live->sample->server;
 	int usable = pooldiag_backends_usable();
-	/* What the client can't show would be an error. */
-	bool utf8 = GetDatabaseEncoding() == PG_UTF8 && pg_get_client_encoding() == PG_UTF8;
+	bool utf8 = pooldiag_text_draws();
 	int checked_out = bar_columns(pooldiag_tally_checked_out(server), usable);
 	int other = bar_columns(server->connections - pooldiag_tally_checked_out(server), usable);
 	StringInfoData line;
@@ -196,15 +181,15 @@ put_pools(ReturnSetInfo *result, const PoolDiagLive *live)
 	qsort_arg(shown, count, sizeof(int), compare_pools, pools);
 
 	put_line(result, psprintf("%s  conns    out   idle   size  overfl   util%%  leaks",
-							  fit("pool", NAME_WIDTH)));
+							  pooldiag_text_fit("pool", NAME_WIDTH)));
 	for (int i = 0; i < Min(count, MAX_POOLS); i++)
 	{
 		const PoolDiagPool *pool = &pools->rows[shown[i]];
 		const PoolDiagTally *tally = &pool->tally;
 		int64 size = (int64) pool->limits.size * pool->limits.instances;
 		int checked_out = pooldiag_tally_checked_out(tally);
-		char *name =
-			fit(pooldiag_text_printable(pooldiag_live_pool_name(live, shown[i])), NAME_WIDTH);
+		char *name = pooldiag_text_fit(
+			pooldiag_text_printable(pooldiag_live_pool_name(live, shown[i])), NAME_WIDTH);
 
 		if (pool->declared)
 			put_line(result, psprintf("%s %6d %6d %6d %6s %7d %7.1f %6d", name, tally->connections,

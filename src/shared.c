@@ -17,6 +17,10 @@
  *	  its buffer is then the next to be written.
  * refusals
  *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
+ * history
+ *	  A series for the server and for each pool, written by the sampler (series.c).
+ * operations
+ *	  One PoolDiagOperations, written by the worker of that name (operations.c).
  *
  * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now,
  * and the one for what sessions leave that no sample has seen.
@@ -34,6 +38,9 @@
 
 #include "compat.h"
 #include "counters.h"
+#include "operations.h"
+#include "saved.h"
+#include "series.h"
 #include "settings.h"
 #include "shared.h"
 
@@ -117,6 +124,8 @@ static const struct
 	{"samples", samples_size, attach_samples},
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
 	{"refusals", pooldiag_ledger_size, attach_ledger},
+	{"history", pooldiag_series_size, pooldiag_series_attach},
+	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
 };
 
 /* For the view self: name and bytes of a part; false past the last one. */
@@ -170,6 +179,8 @@ start_shared_memory(void)
 		at += CACHELINEALIGN(parts[i].size());
 	}
 	LWLockRelease(AddinShmemInitLock);
+	if (!found)
+		pooldiag_operations->restored_from = pooldiag_saved_load();
 }
 
 /* To be called from _PG_init, while libraries are preloaded. */
@@ -238,6 +249,24 @@ pooldiag_shared_wake_sampler(void)
 		pg_read_barrier();
 		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
 	}
+}
+
+/* Where a sample of before the server's start is put, while it starts. */
+PoolDiagSample *
+pooldiag_shared_restored(void)
+{
+	return (PoolDiagSample *) samples;
+}
+
+/* A copy of that, or NULL where there is none. Until something is published it changes no more. */
+PoolDiagSample *
+pooldiag_shared_read_restored(void)
+{
+	Size size = pooldiag_sample_size(pooldiag_max_pools);
+
+	if (!pooldiag_control->restored || pg_atomic_read_u64(&pooldiag_control->published) > 0)
+		return NULL;
+	return memcpy(palloc(size), samples, size);
 }
 
 /* Fails with the hint that names the setting, unless pooldiag was preloaded. */

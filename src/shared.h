@@ -35,6 +35,9 @@ typedef struct PoolDiagControl
 
 	/* How many samples were published; that of number N stands in buffer N % 2. */
 	pg_atomic_uint64 published;
+
+	/* Has buffer 0, until the first sample is published, peaks and pools of before the server's start? */
+	bool restored;
 } PoolDiagControl;
 
 /* NULL where pooldiag was not preloaded. */
@@ -47,6 +50,8 @@ extern PoolDiagIdentity *pooldiag_shared_identity(int procno);
 extern void pooldiag_shared_publish(const PoolDiagSample *sample);
 extern PoolDiagSample *pooldiag_shared_read(void);
 extern void pooldiag_shared_wake_sampler(void);
+extern PoolDiagSample *pooldiag_shared_restored(void);
+extern PoolDiagSample *pooldiag_shared_read_restored(void);
 extern void pooldiag_shared_require(void);
 
 #endif /* POOLDIAG_SHARED_H */

@@ -88,6 +88,27 @@ pooldiag_text_bytes_in(const char *text, int columns)
 	return bytes;
 }
 
+/* The text in exactly that many columns, cut with a tilde where it is longer. */
+char *
+pooldiag_text_fit(const char *text, int columns)
+{
+	int width = pooldiag_text_width(text);
+	int bytes;
+
+	if (width <= columns)
+		return psprintf("%s%*s", text, columns - width, "");
+	bytes = pooldiag_text_bytes_in(text, columns - 1);
+	text = pnstrdup(text, bytes);
+	return psprintf("%s~%*s", text, columns - 1 - pooldiag_text_width(text), "");
+}
+
+/* Can bars and boxes be drawn? What the client's encoding, or the database's, can't hold would be an error. */
+bool
+pooldiag_text_draws(void)
+{
+	return GetDatabaseEncoding() == PG_UTF8 && pg_get_client_encoding() == PG_UTF8;
+}
+
 /* What came from a client, without the control characters that would spoil the screen. */
 char *
 pooldiag_text_printable(const char *text)

@@ -10,5 +10,7 @@ extern char *pooldiag_text_clean(const char *bytes);
 extern char *pooldiag_text_printable(const char *text);
 extern int pooldiag_text_width(const char *text);
 extern int pooldiag_text_bytes_in(const char *text, int columns);
+extern char *pooldiag_text_fit(const char *text, int columns);
+extern bool pooldiag_text_draws(void);
 
 #endif /* POOLDIAG_TEXT_H */

@@ -177,7 +177,7 @@ COMMENT ON COLUMN pooldiag.utilization.capacity IS
 COMMENT ON COLUMN pooldiag.utilization.utilization_percent IS
 	'Of a pool 100 * checked_out / (instances * size), else 100 * connections / capacity. May pass 100.';
 COMMENT ON COLUMN pooldiag.utilization.peak_connections IS
-	'Most connections that a sample has seen since server start; NULL without preloading.';
+	'Most connections that a sample has seen, before a restart of the server too; NULL without preloading.';
 COMMENT ON COLUMN pooldiag.utilization.peak_at IS
 	'When that was.';
 
@@ -697,7 +697,7 @@ CREATE FUNCTION pooldiag.self(
 )
 RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'pooldiag_self'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 40;
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 50;
 COMMENT ON FUNCTION pooldiag.self() IS
 	'The rows of the view pooldiag.self, in no particular order.';
 
@@ -712,6 +712,46 @@ COMMENT ON COLUMN pooldiag.self.value IS
 	'Value; NULL: not known.';
 COMMENT ON COLUMN pooldiag.self.unit IS
 	'Unit of the value.';
+
+CREATE FUNCTION pooldiag.history(
+	since pg_catalog.interval DEFAULT '10 min',
+	pool pg_catalog.text DEFAULT NULL,
+	step pg_catalog.interval DEFAULT NULL,
+	OUT at pg_catalog.timestamptz,
+	OUT connections pg_catalog.float8,
+	OUT active pg_catalog.float8,
+	OUT idle pg_catalog.float8,
+	OUT idle_in_transaction pg_catalog.float8,
+	OUT waiting pg_catalog.float8,
+	OUT utilization_percent pg_catalog.float8,
+	OUT max_connections_seen pg_catalog.int4,
+	OUT xact_rate pg_catalog.float8,
+	OUT statement_rate pg_catalog.float8,
+	OUT hold_p95_ms pg_catalog.float8,
+	OUT statement_p95_ms pg_catalog.float8,
+	OUT opened pg_catalog.int8,
+	OUT closed pg_catalog.int8,
+	OUT refused pg_catalog.int8,
+	OUT max_active pg_catalog.int4,
+	OUT max_waiting pg_catalog.int4,
+	OUT max_utilization_percent pg_catalog.float8
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_history'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 600;
+COMMENT ON FUNCTION pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval) IS
+	'What has happened in the time since, of the server (pool is NULL) or of a pool: a row for each step, from the first that is known. Numbers of connections are means over the step, max_ columns the highest in it; NULL is not known. Kept are 10 min by the second, then coarser: of the server 6 h by 10 s and 30 days by 5 min, of a pool 6 h by 1 min and 7 days by 15 min. Without a step there are at most 600 rows; a step finer than what is kept is widened. Needs shared_preload_libraries.';
+
+CREATE FUNCTION pooldiag.chart(
+	metric pg_catalog.text,
+	since pg_catalog.interval DEFAULT '10 min',
+	pool pg_catalog.text DEFAULT NULL
+)
+RETURNS SETOF pg_catalog.text
+AS 'MODULE_PATHNAME', 'pooldiag_chart'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 17;
+COMMENT ON FUNCTION pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text) IS
+	'A picture of one column of history() for a terminal of 80 columns. Needs shared_preload_libraries.';
 
 CREATE FUNCTION pooldiag.health()
 RETURNS pg_catalog.jsonb
@@ -806,6 +846,8 @@ REVOKE ALL ON FUNCTION
 	pooldiag.refusal_sources(),
 	pooldiag.recommendations(),
 	pooldiag.self(),
+	pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval),
+	pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text),
 	pooldiag.health(),
 	pooldiag.health_detailed(),
 	pooldiag.report()
@@ -846,6 +888,8 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.refusal_sources(),
 	pooldiag.recommendations(),
 	pooldiag.self(),
+	pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval),
+	pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text),
 	pooldiag.health(),
 	pooldiag.health_detailed(),
 	pooldiag.report()

@@ -242,6 +242,7 @@ check_sums('and one more');
 $newcomer->quit;
 
 # A place that becomes free is another's.
+my $evicted = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'pools_evicted'});
 my ($leaving) = grep { $_ ne 'observer' } @placed;
 $_->quit for @{ delete $application{$leaving} };
 my $in_other = scalar @unplaced;
@@ -249,7 +250,7 @@ $eye->poll(q{SELECT count(*) FROM pooldiag.pools WHERE connections > 0}, @unplac
 $eye->poll(qq{SELECT count(*) FROM pooldiag.pools WHERE pool = '$me\@postgres/$leaving'}, 0);
 $pools = check_sums('one has left');
 is(scalar(grep { $pools->{"$me\@postgres/$_"} } @unplaced), 1, 'one that had no place has got it');
-$eye->poll(q{SELECT value FROM pooldiag.self WHERE name = 'pools_evicted'}, 1);
+$eye->poll(q{SELECT value FROM pooldiag.self WHERE name = 'pools_evicted'}, $evicted + 1);
 
 # Declared pools always fit.
 $eye->query("SELECT pooldiag.set_pool('declared $_', application_name => '$_', size => 1, max_overflow => 2)") for 'a' .. 'c';

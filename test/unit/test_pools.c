@@ -942,6 +942,58 @@ test_random_histories(void **state)
 	}
 }
 
+/* What a server that stops leaves behind, in a directory with other room. */
+static void
+rows_are_taken_over(void **state)
+{
+	PoolDiagPools *before = make(4);
+	PoolDiagPools *after = make(4);
+	PoolDiagPools *smaller = make(2);
+	int web;
+	int one;
+	int two;
+
+	(void) state;
+	configure(before, "web(application_name=web)");
+	web = pooldiag_pools_assign(before, "u", "d", "web");
+	one = pooldiag_pools_assign(before, "u", "d", "one");
+	two = pooldiag_pools_assign(before, "u", "d", "two");
+	before->rows[one].tally.connections = 3;
+	before->rows[one].empty_since = 7;
+	pooldiag_peak_raise(&before->rows[one].connections_peak, 9, 5);
+	pooldiag_peak_raise(&before->rows[before->capacity].connections_peak, 4, 5);
+
+	/* Each where it was, with its peak and without its connections. */
+	assert_true(pooldiag_pools_adopt(after, -1, &before->rows[before->capacity]));
+	assert_true(pooldiag_pools_adopt(after, web, &before->rows[web]));
+	assert_true(pooldiag_pools_adopt(after, two, &before->rows[two]));
+	assert_true(pooldiag_pools_adopt(after, one, &before->rows[one]));
+	assert_int_equal(after->used, 3);
+	assert_int_equal(after->rows[after->capacity].connections_peak.value, 4);
+	assert_int_equal(after->rows[one].connections_peak.value, 9);
+	assert_int_equal(after->rows[one].tally.connections, 0);
+	assert_int_equal(after->rows[one].empty_since, 7);
+	configure(after, "web(application_name=web)");
+	assert_int_equal(pooldiag_pools_assign(after, "u", "d", "web"), web);
+	assert_int_equal(pooldiag_pools_assign(after, "u", "d", "one"), one);
+	assert_int_equal(pooldiag_pools_assign(after, "u", "d", "two"), two);
+	/* What is no more declared goes, and its place with it. */
+	configure(after, "");
+	assert_int_equal(after->used, 2);
+	assert_int_equal(pooldiag_pools_assign(after, "u", "d", "three"), web);
+
+	/* Where there is less room, wherever that is, as long as it lasts. */
+	assert_true(pooldiag_pools_adopt(smaller, 3, &before->rows[two]));
+	assert_true(pooldiag_pools_adopt(smaller, 0, &before->rows[one]));
+	assert_false(pooldiag_pools_adopt(smaller, 1, &before->rows[web]));
+	configure(smaller, "");
+	assert_int_equal(pooldiag_pools_assign(smaller, "u", "d", "two"), 0);
+	assert_int_equal(pooldiag_pools_assign(smaller, "u", "d", "one"), 1);
+	free(before);
+	free(after);
+	free(smaller);
+}
+
 int
 main(void)
 {
@@ -959,6 +1011,7 @@ main(void)
 		cmocka_unit_test(test_declared_always_fit),
 		cmocka_unit_test(test_one_row),
 		cmocka_unit_test(test_random_histories),
+		cmocka_unit_test(rows_are_taken_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

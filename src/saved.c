@@ -1,0 +1,208 @@
+/*
+ * saved.c
+ *	  What of shared memory outlives the server, and what is done about a state file that can't be used.
+ *
+ * The file lies in pg_stat, beside that of pg_stat_statements: the server leaves what it doesn't know there alone,
+ * after a crash too. (pg_stat_tmp, which base backups leave out, is for what may be gone at the next start.)
+ * It is read by the postmaster while it makes shared memory, so that whoever starts finds what is there, and
+ * written by the operations worker.
+ *
+ * A file that can't be used gets another name, for whoever wants to look into it; one that was damaged and one that
+ * was foreign are kept, the last of each. The server starts in any case.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "pgstat.h"
+
+#include "saved.h"
+#include "series.h"
+#include "settings.h"
+#include "shared.h"
+
+#define STATE_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/pooldiag.state"
+
+/* What the section of the sample begins with: sizes as this build has them, and how many rows follow. */
+typedef struct SampleShape
+{
+	uint32 pool_size;
+	uint32 peak_table_size;
+	int32 pools;
+	int32 unused;
+} SampleShape;
+
+static SampleShape
+shape_of_sample(int count)
+{
+	SampleShape shape = {sizeof(PoolDiagPool), sizeof(PoolDiagPeakTable), count, 0};
+
+	return shape;
+}
+
+static void
+put_row(PoolDiagStateWriter *writer, const PoolDiagPools *pools, int index)
+{
+	int32 saved_index = index == pools->capacity ? -1 : index;
+
+	pooldiag_state_put(writer, &saved_index, sizeof(saved_index));
+	pooldiag_state_put(writer, &pools->rows[index], sizeof(PoolDiagPool));
+}
+
+/* In which turn a row is put, as the last may find no room: declared ones, those with connections, others. */
+static int
+turn_of(const PoolDiagPool *row)
+{
+	if (row->declared)
+		return 0;
+	return row->tally.connections > 0 ? 1 : 2;
+}
+
+/* Peaks, and the directory of pools. Without a sample (yet) what the server was started with. */
+static void
+save_sample(PoolDiagStateWriter *writer)
+{
+	/* In this order, since with the first sample what was restored is gone. */
+	PoolDiagSample *restored = pooldiag_shared_read_restored();
+	PoolDiagSample *sample = pooldiag_shared_read();
+	const PoolDiagPools *pools;
+	SampleShape shape;
+	int count = 0;
+
+	if (sample == NULL)
+		sample = restored;
+	if (sample == NULL)
+		return;
+	pools = &sample->pools;
+	for (int i = 0; i <= pools->capacity; i++)
+		count += pools->rows[i].used;
+	shape = shape_of_sample(count);
+	pooldiag_state_put(writer, &shape, sizeof(shape));
+	pooldiag_state_put(writer, &sample->connections_peak, sizeof(PoolDiagPeak));
+	pooldiag_state_put(writer, &sample->reserved_peak, sizeof(PoolDiagPeak));
+	pooldiag_state_put(writer, &sample->walsenders_peak, sizeof(PoolDiagPeak));
+	pooldiag_state_put(writer, &sample->workers_peak, sizeof(PoolDiagPeak));
+	pooldiag_state_put(writer, &sample->databases, sizeof(PoolDiagPeakTable));
+	pooldiag_state_put(writer, &sample->roles, sizeof(PoolDiagPeakTable));
+	put_row(writer, pools, pools->capacity);
+	for (int turn = 0; turn <= 2; turn++)
+		for (int i = 0; i < pools->capacity; i++)
+			if (pools->rows[i].used && turn_of(&pools->rows[i]) == turn)
+				put_row(writer, pools, i);
+}
+
+/* A table of peaks as it was, with nobody connected. */
+static bool
+get_peak_table(PoolDiagStateReader *reader, PoolDiagPeakTable *table)
+{
+	if (!pooldiag_state_get(reader, table, sizeof(*table)))
+		return false;
+	table->evictions = 0;
+	for (int i = 0; i < POOLDIAG_PEAK_ROWS; i++)
+	{
+		table->rows[i].connections = 0;
+		table->rows[i].before = 0;
+	}
+	return table->used >= 0 && table->used <= POOLDIAG_PEAK_ROWS;
+}
+
+static bool
+load_sample(PoolDiagStateReader *reader)
+{
+	PoolDiagSample *sample = pooldiag_shared_restored();
+	SampleShape shape;
+	SampleShape expected;
+	PoolDiagPool row;
+	int32 index;
+	int left_out = 0;
+
+	pooldiag_sample_init(sample, pooldiag_max_pools);
+	/* A server that never had a sample has put nothing. */
+	if (!pooldiag_state_get(reader, &shape, sizeof(shape)))
+		return true;
+	expected = shape_of_sample(shape.pools);
+	if (memcmp(&shape, &expected, sizeof(shape)) != 0 ||
+		!pooldiag_state_get(reader, &sample->connections_peak, sizeof(PoolDiagPeak)) ||
+		!pooldiag_state_get(reader, &sample->reserved_peak, sizeof(PoolDiagPeak)) ||
+		!pooldiag_state_get(reader, &sample->walsenders_peak, sizeof(PoolDiagPeak)) ||
+		!pooldiag_state_get(reader, &sample->workers_peak, sizeof(PoolDiagPeak)) ||
+		!get_peak_table(reader, &sample->databases) || !get_peak_table(reader, &sample->roles))
+		return false;
+	for (int i = 0; i < shape.pools; i++)
+	{
+		if (!pooldiag_state_get(reader, &index, sizeof(index)) ||
+			!pooldiag_state_get(reader, &row, sizeof(row)))
+			return false;
+		left_out += !pooldiag_pools_adopt(&sample->pools, index, &row);
+	}
+	if (left_out > 0)
+		ereport(LOG, (errmsg("%d pools of before do not fit into pooldiag.max_pools = %d", left_out,
+							 pooldiag_max_pools)));
+	pooldiag_control->restored = true;
+	return true;
+}
+
+/* A part that is to outlive the server adds its line here. */
+static const PoolDiagSection sections[] = {
+	{"sample", 1, save_sample, load_sample},
+	{"history", 1, pooldiag_series_save, pooldiag_series_load},
+};
+
+/* Writes the state file. It may wait for the disk for as long as that takes. */
+PoolDiagStateWritten
+pooldiag_saved_write(void)
+{
+	return pooldiag_statefile_write(STATE_FILE, sections, lengthof(sections));
+}
+
+/* Gives a file that can't be used another name, and says why. */
+static void
+set_aside(const char *kind, const char *detail)
+{
+	char name[MAXPGPATH];
+
+	snprintf(name, sizeof(name), "%s.%s", STATE_FILE, kind);
+	if (rename(STATE_FILE, name) == 0)
+		ereport(WARNING,
+				(errmsg("pooldiag's state file \"%s\" is %s and was set aside", STATE_FILE, kind),
+				 errdetail("%s", detail),
+				 errhint("The server goes on without what was in it: history and peaks begin anew. "
+						 "The file is kept as \"%s\" until the next one is set aside; it can be "
+						 "removed.",
+						 name)));
+	else
+		ereport(WARNING,
+				(errmsg("pooldiag's state file \"%s\" is %s and could not be set aside: %m",
+						STATE_FILE, kind),
+				 errdetail("%s", detail),
+				 errhint("The server goes on without what was in it: history and peaks begin anew. "
+						 "Remove the file, and \"%s\", for the next one to be written.",
+						 name)));
+}
+
+/*
+ * Reads the state file into shared memory that was just made. Returns when the file was written, or 0 where
+ * there was none that could be used. Only the postmaster calls it, before anybody else looks.
+ */
+TimestampTz
+pooldiag_saved_load(void)
+{
+	TimestampTz saved_at = 0;
+	char detail[256] = "";
+
+	switch (pooldiag_statefile_read(STATE_FILE, sections, lengthof(sections), &saved_at, detail,
+									sizeof(detail)))
+	{
+		case POOLDIAG_STATE_READ:
+			return saved_at;
+		case POOLDIAG_STATE_ABSENT:
+			return 0;
+		case POOLDIAG_STATE_DAMAGED:
+			set_aside("damaged", detail);
+			return 0;
+		case POOLDIAG_STATE_FOREIGN:
+			set_aside("foreign", detail);
+			return 0;
+	}
+	return 0;
+}
