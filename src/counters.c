@@ -39,14 +39,6 @@
 #define DEPARTED_ENTRIES 128
 #define READ_TRIES 100
 
-/* Of a pool: what its sessions have added. */
-typedef struct PoolTotals
-{
-	pg_atomic_uint32 life; /* the sampler's: whose totals these are */
-	pg_atomic_uint64 sums[POOLDIAG_COUNTS];
-	pg_atomic_uint64 histogram[POOLDIAG_KINDS][POOLDIAG_BUCKETS];
-} PoolTotals;
-
 /* What sessions that no pool was found for have left. */
 typedef struct Departed
 {
@@ -75,7 +67,7 @@ typedef struct Shared
 
 static Shared *shared = NULL;
 static PoolDiagSlot *slots = NULL;
-static PoolTotals *totals_of = NULL; /* of each row of the directory, (other) the last */
+static PoolDiagPoolTotals *totals_of = NULL; /* of each row of the directory, (other) the last */
 
 PoolDiagSlot *pooldiag_my_slot = NULL;
 static uint32 my_key = 0; /* of this process and the name in its slot */
@@ -86,7 +78,7 @@ pooldiag_counters_size(void)
 {
 	Size size = CACHELINEALIGN(sizeof(Shared));
 
-	size = add_size(size, mul_size(sizeof(PoolTotals), pooldiag_max_pools + 1));
+	size = add_size(size, mul_size(sizeof(PoolDiagPoolTotals), pooldiag_max_pools + 1));
 	return add_size(CACHELINEALIGN(size), mul_size(sizeof(PoolDiagSlot), MaxConnections));
 }
 
@@ -98,7 +90,7 @@ pooldiag_counters_request(void)
 }
 
 static void
-init_totals(PoolTotals *totals)
+init_totals(PoolDiagPoolTotals *totals)
 {
 	pg_atomic_init_u32(&totals->life, 0);
 	for (int i = 0; i < POOLDIAG_COUNTS; i++)
@@ -112,9 +104,10 @@ void
 pooldiag_counters_attach(char *at, bool made)
 {
 	shared = (Shared *) at;
-	totals_of = (PoolTotals *) (at + CACHELINEALIGN(sizeof(Shared)));
+	totals_of = (PoolDiagPoolTotals *) (at + CACHELINEALIGN(sizeof(Shared)));
 	slots = (PoolDiagSlot *) (at + CACHELINEALIGN(CACHELINEALIGN(sizeof(Shared)) +
-												  sizeof(PoolTotals) * (pooldiag_max_pools + 1)));
+												  sizeof(PoolDiagPoolTotals) *
+													  (pooldiag_max_pools + 1)));
 	if (!made)
 		return;
 	shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
@@ -148,7 +141,7 @@ add(pg_atomic_uint64 *to, uint64 count)
 }
 
 static void
-add_all(PoolTotals *to, const PoolDiagTotals *from)
+add_all(PoolDiagPoolTotals *to, const PoolDiagTotals *from)
 {
 	for (int i = 0; i < POOLDIAG_COUNTS; i++)
 		add(&to->sums[i], from->sums[i]);
@@ -169,10 +162,10 @@ add_totals(PoolDiagTotals *to, const PoolDiagTotals *from)
 }
 
 /* The totals of an owner; of one that has gone, those of (other). */
-static PoolTotals *
+static PoolDiagPoolTotals *
 totals_of_owner(uint32 owner)
 {
-	PoolTotals *totals = &totals_of[owner & 0xFFFF];
+	PoolDiagPoolTotals *totals = &totals_of[owner & 0xFFFF];
 
 	if (pg_atomic_read_u32(&totals->life) != owner >> 16)
 		return &totals_of[pooldiag_max_pools];
@@ -359,8 +352,8 @@ pooldiag_counters_logout(int64 lifetime_us)
 static void
 follow_row(PoolDiagPools *pools, int index)
 {
-	PoolTotals *totals = &totals_of[index];
-	PoolTotals *other = &totals_of[pools->capacity];
+	PoolDiagPoolTotals *totals = &totals_of[index];
+	PoolDiagPoolTotals *other = &totals_of[pools->capacity];
 
 	if (pools->rows[index].used && pools->rows[index].life == 0)
 	{
@@ -432,6 +425,14 @@ pooldiag_counters_follow(PoolDiagPools *pools)
 	LWLockRelease(shared->lock);
 }
 
+/* Counts connections to a row of the directory that were refused. */
+void
+pooldiag_counters_refused(PoolDiagPools *pools, int index, uint64 count)
+{
+	follow_row(pools, index);
+	add(&totals_of[index].sums[POOLDIAG_REFUSED], count);
+}
+
 /* The most sessions that were connected at once since the last call. */
 int
 pooldiag_counters_take_peak(void)
@@ -452,14 +453,35 @@ owner_of(PoolDiagSlot *slot)
 	return slot->owner;
 }
 
+/*
+ * The slot of that number, and whose its counts are (or POOLDIAG_NO_OWNER); NULL where nothing in it counts. It may
+ * change while it is read.
+ */
+const PoolDiagSlot *
+pooldiag_counters_slot(int procno, uint32 *owner)
+{
+	PoolDiagSlot *slot = &slots[procno];
+
+	*owner = POOLDIAG_NO_OWNER;
+	if (slot->pid == 0 || slot->resets != pg_atomic_read_u32(&shared->resets))
+		return NULL;
+	*owner = owner_of(slot);
+	return slot;
+}
+
+/* The totals of a row of the directory; (other) is the last. */
+PoolDiagPoolTotals *
+pooldiag_counters_totals(int index)
+{
+	return &totals_of[index];
+}
+
 static void
 read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 {
-	uint32 resets = pg_atomic_read_u32(&shared->resets);
-
 	for (int index = 0; index <= pools->capacity; index++)
 	{
-		PoolTotals *from = &totals_of[index];
+		PoolDiagPoolTotals *from = &totals_of[index];
 		PoolDiagTotals *to = &totals[index];
 
 		memset(to, 0, sizeof(*to));
@@ -475,13 +497,10 @@ read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 	}
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
-		PoolDiagSlot *slot = &slots[procno];
 		uint32 owner;
+		const PoolDiagSlot *slot = pooldiag_counters_slot(procno, &owner);
 		int index;
 
-		if (slot->pid == 0 || slot->resets != resets)
-			continue;
-		owner = owner_of(slot);
 		if (owner == POOLDIAG_NO_OWNER)
 			continue;
 		index = (int) (owner & 0xFFFF);
@@ -554,4 +573,12 @@ pooldiag_counters_reset(void)
 	pg_atomic_write_u64(&shared->reset_at, (uint64) GetCurrentTimestamp());
 	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
 	LWLockRelease(shared->lock);
+}
+
+/* The same for refused connections alone. */
+void
+pooldiag_counters_reset_refused(void)
+{
+	for (int index = 0; index <= pooldiag_max_pools; index++)
+		pg_atomic_write_u64(&totals_of[index].sums[POOLDIAG_REFUSED], 0);
 }

@@ -22,6 +22,7 @@ typedef enum PoolDiagCount
 	POOLDIAG_HOLD_IDLE_US, /* the part of hold that was idle in transaction */
 	POOLDIAG_OPENED,
 	POOLDIAG_CLOSED,
+	POOLDIAG_REFUSED, /* connections; of pools only */
 	POOLDIAG_COUNTS
 } PoolDiagCount;
 
@@ -41,6 +42,14 @@ typedef struct PoolDiagTotals
 	uint64 sums[POOLDIAG_COUNTS];
 	uint64 histogram[POOLDIAG_KINDS][POOLDIAG_BUCKETS];
 } PoolDiagTotals;
+
+/* Of a pool: what its sessions have added. */
+typedef struct PoolDiagPoolTotals
+{
+	pg_atomic_uint32 life; /* the sampler's: whose totals these are */
+	pg_atomic_uint64 sums[POOLDIAG_COUNTS];
+	pg_atomic_uint64 histogram[POOLDIAG_KINDS][POOLDIAG_BUCKETS];
+} PoolDiagPoolTotals;
 
 /*
  * A session's slot, that of its PGPROC. The session is its only writer, but for assigned; with plain stores.
@@ -82,6 +91,9 @@ extern void pooldiag_counters_assign(int procno, int pid, const char *applicatio
 									 PoolDiagPools *pools, int index);
 extern void pooldiag_counters_follow(PoolDiagPools *pools);
 extern int pooldiag_counters_take_peak(void);
+extern void pooldiag_counters_refused(PoolDiagPools *pools, int index, uint64 count);
+extern const PoolDiagSlot *pooldiag_counters_slot(int procno, uint32 *owner);
+extern PoolDiagPoolTotals *pooldiag_counters_totals(int index);
 
 /* Anywhere. */
 extern void pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals);
@@ -89,6 +101,7 @@ extern TimestampTz pooldiag_counters_reset_at(void);
 extern uint32 pooldiag_counters_resets(void);
 extern uint64 pooldiag_counters_dropped(void);
 extern void pooldiag_counters_reset(void);
+extern void pooldiag_counters_reset_refused(void);
 
 /* Adds a duration to this session's, of kind statement or transaction. */
 static inline void

@@ -348,6 +348,49 @@ pooldiag_history_hide_open(PoolDiagSeries *series, const PoolDiagTier *tiers)
 	}
 }
 
+/*
+ * How many of each counter there were a second in that many seconds up to now, of the finest tier; negative where
+ * nothing is known. It reads no further than that many points, so that the series need not be a copy.
+ */
+void
+pooldiag_history_rates(const PoolDiagSeries *series, const PoolDiagTier *tiers, int64_t now,
+					   int seconds, double *rates)
+{
+	const PoolDiagOpen *open = &series->open[0];
+	double counts[POOLDIAG_COUNTERS] = {0};
+	double counted_seconds = 0;
+	int64_t newest = now / SECOND;
+
+	for (int64_t second = newest - seconds + 1; second <= newest; second++)
+	{
+		const PoolDiagPoint *point;
+		PoolDiagFigures figures;
+
+		if (second <= 0 || second >= UINT32_MAX)
+			continue;
+		if (open->number == second)
+		{
+			if (open->counted_seconds <= 0)
+				continue;
+			counted_seconds += (double) open->counted_seconds;
+			for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+				counts[i] += open->counters[i];
+			continue;
+		}
+		point = &series->points[place_of(tiers, 0, (uint32_t) second)];
+		if (point->number != second)
+			continue;
+		pooldiag_point_read(point, &figures);
+		if (figures.counted_seconds <= 0)
+			continue;
+		counted_seconds += figures.counted_seconds;
+		for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+			counts[i] += (double) figures.counters[i];
+	}
+	for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+		rates[i] = counted_seconds > 0 ? counts[i] / counted_seconds : -1;
+}
+
 /* Makes points of those that are open. */
 static void
 settle(PoolDiagSeries *copy, const PoolDiagTier *tiers)

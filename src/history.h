@@ -98,6 +98,8 @@ extern void pooldiag_history_moment(PoolDiagMoment *moment, int64_t at);
 extern void pooldiag_history_add(PoolDiagSeries *series, const PoolDiagTier *tiers,
 								 const PoolDiagMoment *moment);
 extern void pooldiag_history_hide_open(PoolDiagSeries *series, const PoolDiagTier *tiers);
+extern void pooldiag_history_rates(const PoolDiagSeries *series, const PoolDiagTier *tiers,
+								   int64_t now, int seconds, double *rates);
 extern PoolDiagHistoryWindow
 pooldiag_history_window(const PoolDiagTier *tiers, int64_t now, int64_t since_us, int64_t step_us,
 						int64_t least_us, int most);

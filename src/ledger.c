@@ -161,7 +161,7 @@ pooldiag_ledger_waiting(PoolDiagLedger *ledger)
 /* Takes up the entries before that number. False if it stopped at one that is not finished. */
 static bool
 follow(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources, uint64 end, uint64 patient_from,
-	   PoolDiagRefusalCallback each, void *context)
+	   bool forgotten, PoolDiagRefusalCallback each, void *context)
 {
 	PoolDiagRing *log = pooldiag_ledger_log(ledger);
 	uint64 oldest = Min(pooldiag_ring_oldest(log), end);
@@ -181,7 +181,7 @@ follow(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources, uint64 end, uint
 				pooldiag_hitters_add(&sources->hitters, &refusal.source, refusal.at);
 				sources->last[refusal.source.reason] = refusal;
 				if (each != NULL && sources->drained >= sources->handed_out)
-					each(&refusal, context);
+					each(&refusal, forgotten, context);
 				break;
 			case POOLDIAG_RING_UNFINISHED:
 				if (sources->drained >= patient_from)
@@ -215,14 +215,14 @@ catch_up(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources, uint64 patient
 	{
 		uint64 handed_out;
 
-		(void) follow(ledger, sources, since, since, each, context);
+		(void) follow(ledger, sources, since, since, true, each, context);
 		handed_out = Max(sources->handed_out, since);
 		pooldiag_ledger_begin(sources);
 		sources->since = sources->drained = since;
 		sources->handed_out = handed_out;
 	}
 	return follow(ledger, sources, pooldiag_ring_next(pooldiag_ledger_log(ledger)), patient_from,
-				  each, context);
+				  false, each, context);
 }
 
 /*

@@ -45,7 +45,9 @@ typedef struct PoolDiagRefusal
 	PoolDiagSource source;
 } PoolDiagRefusal;
 
-typedef void (*PoolDiagRefusalCallback)(const PoolDiagRefusal *refusal, void *context);
+/* forgotten: there was a reset since. */
+typedef void (*PoolDiagRefusalCallback)(const PoolDiagRefusal *refusal, bool forgotten,
+										void *context);
 
 /* What was made of the log, entry by entry, up to one of them. */
 typedef struct PoolDiagRefusalSources

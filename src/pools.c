@@ -202,6 +202,30 @@ matches(const PoolDiagPoolDef *def, const char *user, const char *database,
 		   (!def->has_database || pooldiag_glob_match(def->database, database));
 }
 
+/* The index of the pool that has such connections: a declared one, or one discovered before; or POOLDIAG_NO_POOL. */
+int
+pooldiag_pools_find(const PoolDiagPools *pools, const char *user, const char *database,
+					const char *application_name)
+{
+	int index;
+	int chain;
+
+	for (index = pools->first_declared; index >= 0; index = pools->rows[index].next)
+		if (matches(&pools->rows[index].def, user, database, application_name))
+			return index;
+
+	chain = chain_of(pools, user, database, application_name);
+	for (index = pools->rows[chain].chain; index >= 0; index = pools->rows[index].next)
+	{
+		const PoolDiagPoolDef *def = &pools->rows[index].def;
+
+		if (strcmp(def->user, user) == 0 && strcmp(def->database, database) == 0 &&
+			strcmp(def->application_name, application_name) == 0)
+			return index;
+	}
+	return POOLDIAG_NO_POOL;
+}
+
 /*
  * The index of the pool that such a connection belongs to: the first declared one that matches,
  * else its discovered one, which is made where there is room, else (other). The caller counts the
@@ -212,23 +236,12 @@ int
 pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const char *database,
 					  const char *application_name)
 {
-	int index;
+	int index = pooldiag_pools_find(pools, user, database, application_name);
 	int chain;
 	PoolDiagPool *row;
 
-	for (index = pools->first_declared; index >= 0; index = pools->rows[index].next)
-		if (matches(&pools->rows[index].def, user, database, application_name))
-			return index;
-
-	chain = chain_of(pools, user, database, application_name);
-	for (index = pools->rows[chain].chain; index >= 0; index = pools->rows[index].next)
-	{
-		row = &pools->rows[index];
-		if (strcmp(row->def.user, user) == 0 && strcmp(row->def.database, database) == 0 &&
-			strcmp(row->def.application_name, application_name) == 0)
-			return index;
-	}
-
+	if (index >= 0)
+		return index;
 	index = take_row(pools, false);
 	if (index < 0)
 	{
@@ -240,6 +253,7 @@ pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const char *databa
 	snprintf(row->def.database, sizeof(row->def.database), "%s", database);
 	snprintf(row->def.application_name, sizeof(row->def.application_name), "%s", application_name);
 	pooldiag_preset_resolve(NULL, &pools->defaults, &row->limits);
+	chain = chain_of(pools, user, database, application_name);
 	row->next = pools->rows[chain].chain;
 	pools->rows[chain].chain = index;
 	return index;

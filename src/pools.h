@@ -39,6 +39,7 @@ typedef struct PoolDiagPool
 	PoolDiagPeak checked_out_peak;
 	int64_t leaks_since; /* when its leak suspects began, 0: it has none */
 	int64_t slow_since;	 /* when its slow holders began, 0: it has none */
+	int series;			 /* where its history may be */
 } PoolDiagPool;
 
 typedef struct PoolDiagPools
@@ -59,6 +60,8 @@ extern size_t pooldiag_pools_size(int capacity);
 extern void pooldiag_pools_init(PoolDiagPools *pools, int capacity);
 extern void pooldiag_pools_configure(PoolDiagPools *pools, const PoolDiagPoolDef *defs, int ndefs,
 									 const PoolDiagPoolDefaults *defaults);
+extern int pooldiag_pools_find(const PoolDiagPools *pools, const char *user, const char *database,
+							   const char *application_name);
 extern int pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const char *database,
 								 const char *application_name);
 extern bool pooldiag_pools_adopt(PoolDiagPools *pools, int index, const PoolDiagPool *from);

@@ -219,9 +219,10 @@ pooldiag_refusals_piled_up(void)
 
 /*
  * In the sampler: takes up what was refused since the last call, and publishes it. each, if there is one, is
- * called once for each refused connection, in order; never for those that were overwritten before.
+ * called once for each refused connection, in order; never for those that were overwritten before. Returns how
+ * many connections have been refused up to here, since the server's start.
  */
-void
+uint64
 pooldiag_refusals_drain(PoolDiagRefusalCallback each, void *context)
 {
 	if (sources == NULL)
@@ -231,6 +232,7 @@ pooldiag_refusals_drain(PoolDiagRefusalCallback each, void *context)
 		(void) pooldiag_ledger_read(pooldiag_ledger, sources);
 	}
 	pooldiag_ledger_drain(pooldiag_ledger, sources, monotonic_ms(), each, context);
+	return sources->drained;
 }
 
 /* In a session: sources up to now, in its memory. */

@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "reports_counters.h"
+#include "series.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_churn);
@@ -52,14 +53,17 @@ pooldiag_totals_any(const PoolDiagTotals *totals)
 }
 
 static void
-put_churn(ReturnSetInfo *result, const char *pool, const PoolDiagTotals *totals)
+put_churn(ReturnSetInfo *result, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
 {
 	const uint64 *sums = totals->sums;
+	double rates[POOLDIAG_COUNTERS];
 	PoolDiagRow row = {0};
 
-	pooldiag_row_text(&row, pool);
+	pooldiag_series_rates(&live->sample->pools, index, live->now, rates);
+	pooldiag_row_text(&row, pooldiag_live_pool_name(live, index));
 	pooldiag_row_int64(&row, (int64) sums[POOLDIAG_OPENED]);
 	pooldiag_row_int64(&row, (int64) sums[POOLDIAG_CLOSED]);
+	pooldiag_row_rate(&row, rates[POOLDIAG_COUNTER_OPENED]);
 	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_LIFETIME], 0.5);
 	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_LIFETIME], 0.95);
 	pooldiag_row_quantile(&row, totals->histogram[POOLDIAG_KIND_CONNECT], 0.5);
@@ -88,7 +92,7 @@ pooldiag_churn(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	for (int i = 0; i <= live->sample->pools.capacity; i++)
 		if (pooldiag_totals_any(&totals[i]))
-			put_churn(result, pooldiag_live_pool_name(live, i), &totals[i]);
+			put_churn(result, live, i, &totals[i]);
 	return (Datum) 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "reports_counters.h"
+#include "series.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_utilization);
 PG_FUNCTION_INFO_V1(pooldiag_pools);
@@ -276,18 +277,22 @@ pooldiag_utilization(PG_FUNCTION_ARGS)
 
 /* The columns that need preloading; totals is NULL without it, or for who may not see all. */
 static void
-add_totals(PoolDiagRow *row, const PoolDiagTotals *totals)
+add_totals(PoolDiagRow *row, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
 {
 	const uint64 *hold;
+	double rates[POOLDIAG_COUNTERS];
 
 	if (totals == NULL)
 	{
-		for (int i = 0; i < 8; i++)
+		for (int i = 0; i < 10; i++)
 			pooldiag_row_null(row);
 		return;
 	}
+	totals = &totals[index];
+	pooldiag_series_rates(&live->sample->pools, index, live->now, rates);
 	hold = totals->histogram[POOLDIAG_KIND_TRANSACTION];
 	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_XACTS]);
+	pooldiag_row_rate(row, rates[POOLDIAG_COUNTER_XACTS]);
 	pooldiag_row_quantile(row, hold, 0.5);
 	pooldiag_row_quantile(row, hold, 0.95);
 	pooldiag_row_quantile(row, hold, 0.99);
@@ -299,6 +304,7 @@ add_totals(PoolDiagRow *row, const PoolDiagTotals *totals)
 	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_STATEMENTS]);
 	pooldiag_row_quantile(row, totals->histogram[POOLDIAG_KIND_STATEMENT], 0.95);
 	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_OPENED]);
+	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_REFUSED]);
 }
 
 static void
@@ -327,7 +333,7 @@ put_pool(ReturnSetInfo *result, const PoolDiagLive *live, int index, const PoolD
 							 Max(pool->checked_out_peak.value, checked_out));
 	pooldiag_row_int(&row, pool->tally.over_recycle);
 	pooldiag_row_int(&row, pool->tally.leaks);
-	add_totals(&row, totals != NULL ? &totals[index] : NULL);
+	add_totals(&row, live, index, totals);
 	pooldiag_row_put(&row, result);
 }
 

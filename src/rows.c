@@ -69,6 +69,16 @@ pooldiag_row_float(PoolDiagRow *row, double value)
 	pooldiag_row_datum(row, Float8GetDatum(value));
 }
 
+/* A rate a second; NULL for what is not known, as a negative one says. */
+void
+pooldiag_row_rate(PoolDiagRow *row, double rate)
+{
+	if (rate < 0)
+		pooldiag_row_null(row);
+	else
+		pooldiag_row_float(row, rate);
+}
+
 /* 100 × part / whole; NULL where there is no whole. */
 void
 pooldiag_row_percent(PoolDiagRow *row, double part, double whole)

@@ -10,7 +10,7 @@
 #include "libpq/pqcomm.h"
 #include "nodes/execnodes.h"
 
-#define POOLDIAG_MAX_COLUMNS 24
+#define POOLDIAG_MAX_COLUMNS 32
 
 /* A row that is being filled from the left; zeroed, it is empty. */
 typedef struct PoolDiagRow
@@ -27,6 +27,7 @@ extern void pooldiag_row_int64(PoolDiagRow *row, int64 value);
 extern void pooldiag_row_int_or_null(PoolDiagRow *row, bool known, int64 value);
 extern void pooldiag_row_bool(PoolDiagRow *row, bool value);
 extern void pooldiag_row_float(PoolDiagRow *row, double value);
+extern void pooldiag_row_rate(PoolDiagRow *row, double rate);
 extern void pooldiag_row_percent(PoolDiagRow *row, double part, double whole);
 extern void pooldiag_row_text(PoolDiagRow *row, const char *text);
 extern void pooldiag_row_timestamp(PoolDiagRow *row, TimestampTz at);

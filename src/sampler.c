@@ -31,6 +31,7 @@
 #include "advisor.h"
 #include "compat.h"
 #include "counters.h"
+#include "flows.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "series.h"
@@ -55,6 +56,7 @@ typedef struct SlotMemory
 
 static PoolDiagSample *sample = NULL;
 static SlotMemory *slots = NULL;
+static uint64 refused = 0;	   /* up to now, since the server's start */
 static bool maybe_room = true; /* this tick has not seen the directory full */
 
 /* Puts the settings that this process has read in force, for all. */
@@ -177,8 +179,41 @@ take_sample(void)
 	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
 	sample->at = now;
 	pooldiag_sample_raise_peaks(sample, now);
-	pooldiag_sample_raise_connections(sample, pooldiag_counters_take_peak(), now);
+	sample->most_connections = Max(pooldiag_counters_take_peak(), sample->server.connections);
+	pooldiag_sample_raise_connections(sample, sample->most_connections, now);
 	pooldiag_advisor_watch(sample, now);
+}
+
+/* Counts a refused connection to its pool. What a stranger sends makes none. */
+static void
+count_refused(const PoolDiagRefusal *refusal, bool forgotten, void *context)
+{
+	const PoolDiagSource *source = &refusal->source;
+	int *given = context;
+	int pool = POOLDIAG_NO_POOL;
+
+	(*given)++;
+	if (forgotten)
+		return;
+	if (source->user[0] != '\0')
+		pool = pooldiag_pools_find(&sample->pools, source->user, source->database,
+								   source->application_name);
+	if (pool == POOLDIAG_NO_POOL)
+		pool = sample->pools.capacity;
+	pooldiag_counters_refused(&sample->pools, pool, 1);
+}
+
+static void
+drain_refusals(void)
+{
+	uint64 before = refused;
+	int given = 0;
+
+	refused = pooldiag_refusals_drain(count_refused, &given);
+	/* Those that were overwritten before. */
+	if (refused - before > (uint64) given)
+		pooldiag_counters_refused(&sample->pools, sample->pools.capacity,
+								  refused - before - (uint64) given);
 }
 
 static int64
@@ -218,11 +253,12 @@ tick(void)
 
 	/* What a session did before it asked is in the sample, and that is there when it is told. */
 	pg_memory_barrier();
-	pooldiag_refusals_drain(NULL, NULL);
 	take_sample();
+	drain_refusals();
+	pooldiag_flows_take(sample->pools.capacity, refused, sample->at);
+	pooldiag_series_feed(sample);
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
-	pooldiag_series_feed(sample);
 	pg_memory_barrier();
 
 	after = cpu_time();
@@ -264,8 +300,10 @@ start_sampling(void)
 	memset(slots, 0, slots_size);
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
-	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size();
+	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size() +
+								 pooldiag_flows_size(sample->pools.capacity);
 	configure();
+	refused = pooldiag_refusals_drain(NULL, NULL);
 
 	pooldiag_control->sampler_procno = MyProcNumber;
 	pg_write_barrier();
@@ -315,7 +353,7 @@ pooldiag_sampler_main(Datum main_arg)
 				 pg_atomic_read_u64(&pooldiag_control->ticks_served))
 			tick();
 		else if (pooldiag_refusals_piled_up())
-			pooldiag_refusals_drain(NULL, NULL);
+			drain_refusals();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(0, ceil(next - monotonic_ms())), wait_event);

@@ -20,12 +20,18 @@
 #include "storage/s_lock.h"
 #include "utils/memutils.h"
 
+#include "flows.h"
 #include "series.h"
 #include "settings.h"
 #include "shared.h"
 
 /* How often a reader looks whether a slot that is being written is done: microseconds, where a tick takes less. */
 #define READ_TRIES 10000
+
+#define NO_SERIES (-1)
+
+/* Rates are those of so many seconds. */
+#define RATE_SECONDS 60
 
 typedef struct Control
 {
@@ -64,8 +70,7 @@ static Owner *owners = NULL;
 static Slot *server = NULL;
 static char *pools = NULL;
 
-/* The sampler's: the slot of each row of the directory, and of which directory. */
-static int *slot_of_row = NULL;
+/* The sampler's: of which directory it has found the slots. */
 static uint64 bound_generation = 0;
 static uint64 bound_evictions = 0;
 static int bound_used = -1;
@@ -158,6 +163,13 @@ is_owner(const Owner *owner, const char *name, bool declared)
 	return owner->used && owner->declared == declared && strcmp(owner->name, name) == 0;
 }
 
+/* Is it the slot of that pool? What a row says may be old, or nothing yet. */
+static bool
+is_slot_of(int index, const char *name, bool declared)
+{
+	return index >= 0 && index <= pooldiag_max_pools && is_owner(&owners[index], name, declared);
+}
+
 /* When a slot was fed last, of which there may be none. */
 static int64
 last_fed(int index)
@@ -188,43 +200,36 @@ find_slot(const char *name, bool declared, const bool *taken)
 
 /* Finds the slot of each row again, where rows have come, gone or changed hands. */
 static void
-bind_rows(const PoolDiagPools *directory)
+bind_rows(PoolDiagPools *directory)
 {
-	Size names_size = mul_size(POOLDIAG_POOL_NAME_LEN, directory->capacity + 1);
 	bool *taken;
-	char *names;
+	char(*names)[POOLDIAG_POOL_NAME_LEN];
 
-	if (slot_of_row != NULL && bound_generation == directory->generation &&
-		bound_evictions == directory->evictions && bound_used == directory->used)
+	if (bound_generation == directory->generation && bound_evictions == directory->evictions &&
+		bound_used == directory->used)
 		return;
-	if (slot_of_row == NULL)
-	{
-		slot_of_row = MemoryContextAlloc(TopMemoryContext, sizeof(int) * (directory->capacity + 1));
-		for (int i = 0; i <= directory->capacity; i++)
-			slot_of_row[i] = -1;
-	}
 	taken = palloc0(directory->capacity + 1);
-	names = palloc(names_size);
+	names = palloc(mul_size(sizeof(*names), directory->capacity + 1));
 	for (int i = 0; i <= directory->capacity; i++)
 	{
-		char *name = names + (Size) i * POOLDIAG_POOL_NAME_LEN;
-		int slot = slot_of_row[i];
+		PoolDiagPool *row = &directory->rows[i];
 
-		if (directory->rows[i].used)
-			pooldiag_pools_name(directory, i, name);
-		if (directory->rows[i].used && slot >= 0 &&
-			is_owner(&owners[slot], name, directory->rows[i].declared))
-			taken[slot] = true;
+		if (!row->used)
+			continue;
+		pooldiag_pools_name(directory, i, names[i]);
+		if (is_slot_of(row->series, names[i], row->declared) && !taken[row->series])
+			taken[row->series] = true;
 		else
-			slot_of_row[i] = -1;
+			row->series = NO_SERIES;
 	}
 	for (int i = 0; i <= directory->capacity; i++)
 	{
-		if (!directory->rows[i].used || slot_of_row[i] >= 0)
+		PoolDiagPool *row = &directory->rows[i];
+
+		if (!row->used || row->series != NO_SERIES)
 			continue;
-		slot_of_row[i] = find_slot(names + (Size) i * POOLDIAG_POOL_NAME_LEN,
-								   directory->rows[i].declared, taken);
-		taken[slot_of_row[i]] = true;
+		row->series = find_slot(names[i], row->declared, taken);
+		taken[row->series] = true;
 	}
 	pfree(names);
 	pfree(taken);
@@ -233,11 +238,12 @@ bind_rows(const PoolDiagPools *directory)
 	bound_used = directory->used;
 }
 
-/* What a tick knows of a pool, or of the server (row is NULL). */
+/* What a tick knows of a row of the directory, or of the server. */
 static PoolDiagMoment
-moment_of(const PoolDiagSample *sample, const PoolDiagPool *row)
+moment_of(const PoolDiagSample *sample, int index)
 {
 	PoolDiagMoment moment;
+	const PoolDiagPool *row = index == POOLDIAG_FLOWS_SERVER ? NULL : &sample->pools.rows[index];
 	const PoolDiagTally *tally = row != NULL ? &row->tally : &sample->server;
 	const int *by_state = tally->by_state;
 	double *gauges = moment.gauges;
@@ -250,11 +256,15 @@ moment_of(const PoolDiagSample *sample, const PoolDiagPool *row)
 	gauges[POOLDIAG_GAUGE_IDLE_IN_TRANSACTION] =
 		by_state[POOLDIAG_IDLE_IN_TRANSACTION] + by_state[POOLDIAG_IDLE_IN_TRANSACTION_ABORTED];
 	if (row == NULL)
+	{
 		gauges[POOLDIAG_GAUGE_UTILIZATION] =
 			100.0 * tally->connections / Max(pooldiag_backends_usable(), 1);
+		moment.max_connections_seen = sample->most_connections;
+	}
 	else if (row->declared)
 		gauges[POOLDIAG_GAUGE_UTILIZATION] = 100.0 * pooldiag_tally_checked_out(tally) /
 											 ((double) row->limits.instances * row->limits.size);
+	pooldiag_flows_put(index, &moment);
 	return moment;
 }
 
@@ -285,7 +295,7 @@ forget_all(void)
 
 /* Adds what a tick has found to the history. Only the sampler calls it. */
 void
-pooldiag_series_feed(const PoolDiagSample *sample)
+pooldiag_series_feed(PoolDiagSample *sample)
 {
 	uint32 resets = pg_atomic_read_u32(&control->resets_requested);
 	PoolDiagMoment moment;
@@ -295,7 +305,7 @@ pooldiag_series_feed(const PoolDiagSample *sample)
 		forget_all();
 		control->resets_done = resets;
 	}
-	moment = moment_of(sample, NULL);
+	moment = moment_of(sample, POOLDIAG_FLOWS_SERVER);
 	feed_slot(server, pooldiag_history_server_tiers, &moment);
 
 	bind_rows(&sample->pools);
@@ -303,8 +313,8 @@ pooldiag_series_feed(const PoolDiagSample *sample)
 	{
 		if (!sample->pools.rows[i].used)
 			continue;
-		moment = moment_of(sample, &sample->pools.rows[i]);
-		feed_slot(pool_slot(slot_of_row[i]), pooldiag_history_pool_tiers, &moment);
+		moment = moment_of(sample, i);
+		feed_slot(pool_slot(sample->pools.rows[i].series), pooldiag_history_pool_tiers, &moment);
 	}
 }
 
@@ -372,6 +382,36 @@ pooldiag_series_read(const char *pool)
 		}
 	pfree(copy);
 	return NULL;
+}
+
+/*
+ * How many of these a second there were in the last minute, as far as it is known, of a pool whose row in the sample
+ * says where its series is. Negative where nothing is known.
+ */
+void
+pooldiag_series_rates(const PoolDiagPools *directory, int index, TimestampTz now, double *rates)
+{
+	char name[POOLDIAG_POOL_NAME_LEN];
+	const PoolDiagPool *row = &directory->rows[index];
+	Slot *slot;
+	uint32 before;
+	int tries = 0;
+
+	for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+		rates[i] = -1;
+	pooldiag_pools_name(directory, index, name);
+	if (!is_slot_of(row->series, name, row->declared))
+		return;
+	slot = pool_slot(row->series);
+	do
+	{
+		before = pg_atomic_read_u32(&slot->changes);
+		pg_read_barrier();
+		pooldiag_history_rates(series_of(slot), pooldiag_history_pool_tiers, now, RATE_SECONDS,
+							   rates);
+		pg_read_barrier();
+	} while ((before % 2 == 1 || pg_atomic_read_u32(&slot->changes) != before) &&
+			 tries++ < READ_TRIES);
 }
 
 static int64

@@ -19,7 +19,9 @@ typedef struct PoolDiagSeriesUse
 
 extern Size pooldiag_series_size(void);
 extern void pooldiag_series_attach(char *at, bool made);
-extern void pooldiag_series_feed(const PoolDiagSample *sample);
+extern void pooldiag_series_feed(PoolDiagSample *sample);
+extern void
+pooldiag_series_rates(const PoolDiagPools *directory, int index, TimestampTz now, double *rates);
 extern PoolDiagSeries *pooldiag_series_read(const char *pool);
 extern PoolDiagSeriesUse pooldiag_series_use(void);
 extern void pooldiag_history_reset(void);

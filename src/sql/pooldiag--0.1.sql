@@ -198,13 +198,15 @@ CREATE FUNCTION pooldiag.pools(
 	OUT over_recycle pg_catalog.int4,
 	OUT leaks pg_catalog.int4,
 	OUT xacts pg_catalog.int8,
+	OUT xact_rate pg_catalog.float8,
 	OUT hold_p50_ms pg_catalog.float8,
 	OUT hold_p95_ms pg_catalog.float8,
 	OUT hold_p99_ms pg_catalog.float8,
 	OUT hold_efficiency_percent pg_catalog.float8,
 	OUT statements pg_catalog.int8,
 	OUT statement_p95_ms pg_catalog.float8,
-	OUT sessions_opened pg_catalog.int8
+	OUT sessions_opened pg_catalog.int8,
+	OUT refused pg_catalog.int8
 )
 RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'pooldiag_pools'
@@ -213,7 +215,7 @@ COMMENT ON FUNCTION pooldiag.pools() IS
 	'The rows of the view pooldiag.pools, in no particular order.';
 
 CREATE VIEW pooldiag.pools AS
-	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks, xacts, hold_p50_ms, hold_p95_ms, hold_p99_ms, hold_efficiency_percent, statements, statement_p95_ms, sessions_opened
+	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks, xacts, xact_rate, hold_p50_ms, hold_p95_ms, hold_p99_ms, hold_efficiency_percent, statements, statement_p95_ms, sessions_opened, refused
 	FROM pooldiag.pools();
 COMMENT ON VIEW pooldiag.pools IS
 	'Pools of the applications: declared ones as pooldiag.pools has them, and one for each other (user, database, application name).';
@@ -249,6 +251,8 @@ COMMENT ON COLUMN pooldiag.pools.leaks IS
 	'Leak suspects: idle in transaction for longer than the pool''s leak.';
 COMMENT ON COLUMN pooldiag.pools.xacts IS
 	'Transactions that have ended, committed or not, since stats_reset of the view churn. NULL without preloading, as all further columns.';
+COMMENT ON COLUMN pooldiag.pools.xact_rate IS
+	'Transactions a second over the last minute.';
 COMMENT ON COLUMN pooldiag.pools.hold_p50_ms IS
 	'Half of the transactions held their connection no longer than that, in milliseconds, within 7 %.';
 COMMENT ON COLUMN pooldiag.pools.hold_p95_ms IS
@@ -263,11 +267,14 @@ COMMENT ON COLUMN pooldiag.pools.statement_p95_ms IS
 	'95 of 100 statements took no longer than that, in milliseconds, within 7 %.';
 COMMENT ON COLUMN pooldiag.pools.sessions_opened IS
 	'Sessions that have finished their start-up.';
+COMMENT ON COLUMN pooldiag.pools.refused IS
+	'Connections that were turned away, up to the last tick of the sampler, attributed by the names that they came with; those to no pool that there is stand under (other).';
 
 CREATE FUNCTION pooldiag.churn(
 	OUT pool pg_catalog.text,
 	OUT opened pg_catalog.int8,
 	OUT closed pg_catalog.int8,
+	OUT open_rate pg_catalog.float8,
 	OUT lifetime_p50_ms pg_catalog.float8,
 	OUT lifetime_p95_ms pg_catalog.float8,
 	OUT connect_p50_ms pg_catalog.float8,
@@ -282,7 +289,7 @@ COMMENT ON FUNCTION pooldiag.churn() IS
 	'The rows of the view pooldiag.churn, in no particular order.';
 
 CREATE VIEW pooldiag.churn AS
-	SELECT pool, opened, closed, lifetime_p50_ms, lifetime_p95_ms, connect_p50_ms, connect_p95_ms, xacts_per_session, stats_reset
+	SELECT pool, opened, closed, open_rate, lifetime_p50_ms, lifetime_p95_ms, connect_p50_ms, connect_p95_ms, xacts_per_session, stats_reset
 	FROM pooldiag.churn();
 COMMENT ON VIEW pooldiag.churn IS
 	'How sessions come and go, by pool. No rows for who may not see all sessions.';
@@ -292,6 +299,8 @@ COMMENT ON COLUMN pooldiag.churn.opened IS
 	'Sessions that have finished their start-up.';
 COMMENT ON COLUMN pooldiag.churn.closed IS
 	'Sessions that have ended.';
+COMMENT ON COLUMN pooldiag.churn.open_rate IS
+	'Sessions opened a second over the last minute.';
 COMMENT ON COLUMN pooldiag.churn.lifetime_p50_ms IS
 	'Half of those that have ended lasted no longer than that, in milliseconds, within 7 %.';
 COMMENT ON COLUMN pooldiag.churn.lifetime_p95_ms IS

@@ -56,7 +56,7 @@ refuse(PoolDiagReason reason, const char *user)
 
 /* In order, and none twice. */
 static void
-take(const PoolDiagRefusal *refusal, void *context)
+take(const PoolDiagRefusal *refusal, bool forgotten, void *context)
 {
 	assert_ptr_equal(context, &given);
 	assert_true(refusal->at > given_last);

@@ -1,0 +1,19 @@
+/*
+ * flows.h
+ *	  What sessions have done since the tick before, by pool: what history is fed with.
+ */
+#ifndef POOLDIAG_FLOWS_H
+#define POOLDIAG_FLOWS_H
+
+#include "datatype/timestamp.h"
+
+#include "history.h"
+
+/* In place of a row of the directory: all pools. */
+#define POOLDIAG_FLOWS_SERVER (-1)
+
+extern Size pooldiag_flows_size(int max_pools);
+extern void pooldiag_flows_take(int max_pools, uint64 refused, TimestampTz now);
+extern void pooldiag_flows_put(int index, PoolDiagMoment *moment);
+
+#endif /* POOLDIAG_FLOWS_H */
