@@ -56,7 +56,7 @@ typedef struct PoolDiagSample
 	int statement_timeout_ms;
 
 	PoolDiagTally server;
-	int most_connections; /* at once since the tick before */
+	int most_connections; /* of sessions past their start-up, at once since the tick before */
 	int walsenders;
 	int workers;
 	PoolDiagPeak connections_peak;

@@ -179,7 +179,7 @@ take_sample(void)
 	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
 	sample->at = now;
 	pooldiag_sample_raise_peaks(sample, now);
-	sample->most_connections = Max(pooldiag_counters_take_peak(), sample->server.connections);
+	sample->most_connections = pooldiag_counters_take_peak();
 	pooldiag_sample_raise_connections(sample, sample->most_connections, now);
 	pooldiag_advisor_watch(sample, now);
 }

@@ -99,7 +99,7 @@ $eye->poll(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'}
 my $second = whole_second();
 is_deeply(
 	$eye->row("SELECT connections, active, idle, idle_in_transaction, waiting, max_connections_seen, max_active,
-		max_waiting, round(utilization_percent) AS utilization, xact_rate, hold_p95_ms, opened
+		max_waiting, round(utilization_percent) AS utilization, xact_rate, hold_p95_ms, refused
 		FROM pooldiag.history('10 s', 'web', '1 s') WHERE at = '$second'"),
 	{
 		%{
@@ -111,7 +111,7 @@ is_deeply(
 				count(*) FILTER (WHERE wait_event_type = 'Lock') AS max_waiting
 				FROM pg_stat_activity WHERE application_name LIKE 'web%'})
 		},
-		utilization => 150, xact_rate => undef, hold_p95_ms => undef, opened => undef
+		utilization => 150, xact_rate => 0, hold_p95_ms => undef, refused => 0
 	},
 	'a second of a pool is as in pg_stat_activity');
 is_deeply(
@@ -123,6 +123,8 @@ is_deeply(
 	'and so is one of the server');
 is($eye->value("SELECT connections FROM pooldiag.history('10 s', 'web', '1 s') WHERE at = '$second'"), 7,
 	'which had seven connections');
+
+is($eye->value(q{SELECT sum(opened) FROM pooldiag.history('10 s', 'web', '1 s')}), 7, 'each of them opened once');
 
 # A spike that one sample sees is in the highest values of every tier, and hardly in a mean.
 my @spike = map { PoolDiag::Session->connect($node, application_name => 'web spike') } 1 .. 10;

@@ -96,9 +96,28 @@ for my $mode (qw(simple extended prepared))
 			AND $hold BETWEEN lower_ms AND upper_ms AND $logged BETWEEN lower_ms * 7 / 8 AND upper_ms * 9 / 8");
 		is($near, 1, "$mode: p$p of $hold ms is within a bucket of the log's $logged ms");
 	}
+	my ($full) = $eye->column("SELECT pool FROM pooldiag.pools WHERE pool ~ '$pool'");
+	is($eye->value("SELECT hold_p95_ms FROM pooldiag.history('10 min', '$full', '15 min') ORDER BY at DESC LIMIT 1"),
+		$row->{hold_p95_ms}, "$mode: and so is that of the history");
 	is($eye->value("SELECT sum(count) FROM pooldiag.latency WHERE pool ~ '$pool' AND kind = 'statement'"),
 		3 * $transactions, "$mode: each statement is in the histogram");
 }
+
+# History, by what was counted; of all applications at once, and by pool.
+sub in_history
+{
+	my ($pool) = @_;
+	$pool = defined $pool ? "'$pool'" : 'NULL';
+	return $eye->row("SELECT sum(opened) AS opened, sum(closed) AS closed, sum(refused) AS refused
+		FROM pooldiag.history('10 min', $pool, '1 s')");
+}
+
+$eye->query('SELECT pooldiag.sample_now()');
+is_deeply(in_history('web'), { opened => 601, closed => 601, refused => 0 }, 'the history of a pool has each of its sessions');
+is_deeply(in_history($eye->value(q{SELECT pool FROM pooldiag.pools WHERE pool ~ 'app-1'})),
+	{ opened => 601, closed => 601, refused => 0 }, 'that of a discovered one too');
+is_deeply(in_history(), $eye->row('SELECT sum(opened) AS opened, sum(closed) AS closed, sum(refused) AS refused
+	FROM pooldiag.pools JOIN pooldiag.churn USING (pool)'), 'the server has those of all');
 
 # A pool that leaves the directory leaves its counts to (other), and sums stay.
 my $total = $eye->value('SELECT sum(xacts) FROM pooldiag.pools');
