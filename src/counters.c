@@ -530,6 +530,49 @@ pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals)
 	}
 }
 
+/*
+ * Adds what nobody has given to a pool yet to such figures, for who won't see them again. It waits for the lock: not
+ * for the sampler.
+ */
+void
+pooldiag_counters_add_departed(const PoolDiagPools *pools, PoolDiagTotals *totals)
+{
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (int i = 0; i < DEPARTED_ENTRIES; i++)
+	{
+		const Departed *entry = &shared->departed[i];
+		int index;
+
+		if (!entry->used)
+			continue;
+		index = pooldiag_pools_find(pools, entry->user, entry->database, entry->application_name);
+		add_totals(&totals[index == POOLDIAG_NO_POOL ? pools->capacity : index], &entry->totals);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* While the server starts: gives a row what its pool had counted before. */
+void
+pooldiag_counters_restore(PoolDiagPools *pools, int index, const PoolDiagTotals *totals)
+{
+	follow_row(pools, index);
+	add_all(&totals_of[index], totals);
+}
+
+/* Then: since when that was counted. */
+void
+pooldiag_counters_restore_reset_at(TimestampTz reset_at)
+{
+	pg_atomic_write_u64(&shared->reset_at, (uint64) reset_at);
+}
+
+/* How many sessions there are past their start-up. */
+int
+pooldiag_counters_sessions(void)
+{
+	return (int) pg_atomic_read_u32(&shared->connected);
+}
+
 /* Since when all this is counted. */
 TimestampTz
 pooldiag_counters_reset_at(void)

@@ -95,6 +95,13 @@ extern void pooldiag_counters_refused(PoolDiagPools *pools, int index, uint64 co
 extern const PoolDiagSlot *pooldiag_counters_slot(int procno, uint32 *owner);
 extern PoolDiagPoolTotals *pooldiag_counters_totals(int index);
 
+/* For what outlives the server. */
+extern int pooldiag_counters_sessions(void);
+extern void pooldiag_counters_add_departed(const PoolDiagPools *pools, PoolDiagTotals *totals);
+extern void
+pooldiag_counters_restore(PoolDiagPools *pools, int index, const PoolDiagTotals *totals);
+extern void pooldiag_counters_restore_reset_at(TimestampTz reset_at);
+
 /* Anywhere. */
 extern void pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals);
 extern TimestampTz pooldiag_counters_reset_at(void);

@@ -149,6 +149,25 @@ pooldiag_ledger_read(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources)
 	return number == pg_atomic_read_u64(&ledger->published);
 }
 
+/*
+ * A copy of all of it, that can be put in its place when the server starts again; it has pooldiag_ledger_size() bytes.
+ * False if it was of no use, and the caller tries again.
+ */
+bool
+pooldiag_ledger_copy(PoolDiagLedger *ledger, PoolDiagLedger *copy)
+{
+	uint64 number = pg_atomic_read_u64(&ledger->published);
+
+	pg_read_barrier();
+	memcpy(copy, ledger, pooldiag_ledger_size());
+	pg_read_barrier();
+	/* No entry in the copy is one that the copied log has not given a number yet. */
+	pg_atomic_write_u64(&pooldiag_ledger_log(copy)->next,
+						pooldiag_ring_next(pooldiag_ledger_log(ledger)));
+	pg_atomic_write_u64(&copy->published, number);
+	return number == pg_atomic_read_u64(&ledger->published);
+}
+
 /* How many refused connections are in no sources that were published. */
 uint64
 pooldiag_ledger_waiting(PoolDiagLedger *ledger)

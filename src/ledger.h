@@ -86,6 +86,7 @@ extern void pooldiag_ledger_init(PoolDiagLedger *ledger, TimestampTz now);
 extern PoolDiagRing *pooldiag_ledger_log(PoolDiagLedger *ledger);
 extern uint64 pooldiag_ledger_record(PoolDiagLedger *ledger, const PoolDiagRefusal *refusal);
 extern void pooldiag_ledger_reset(PoolDiagLedger *ledger, TimestampTz now);
+extern bool pooldiag_ledger_copy(PoolDiagLedger *ledger, PoolDiagLedger *copy);
 extern uint64 pooldiag_ledger_waiting(PoolDiagLedger *ledger);
 extern void pooldiag_ledger_begin(PoolDiagRefusalSources *sources);
 extern bool pooldiag_ledger_read(PoolDiagLedger *ledger, PoolDiagRefusalSources *sources);

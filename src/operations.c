@@ -22,11 +22,13 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "counters.h"
 #include "operations.h"
 #include "saved.h"
 
 /* As much as is lost in a crash. */
 #define SAVE_INTERVAL_MS 60000
+#define SESSIONS_TIMEOUT_MS 500
 
 PoolDiagOperations *pooldiag_operations = NULL;
 
@@ -101,6 +103,22 @@ save(MemoryContext context)
 	MemoryContextReset(context);
 }
 
+/*
+ * When the server stops, sessions are told so at the same moment: what they count at their end should be in the file.
+ * Those that take their time are not waited for.
+ */
+static void
+wait_for_sessions(uint32 wait_event)
+{
+	double until = monotonic_ms() + SESSIONS_TIMEOUT_MS;
+
+	while (pooldiag_counters_sessions() > 0 && monotonic_ms() < until)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5, wait_event);
+		ResetLatch(MyLatch);
+	}
+}
+
 static void
 forget_pid(int code, Datum arg)
 {
@@ -144,6 +162,7 @@ pooldiag_operations_main(Datum main_arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	wait_for_sessions(wait_event);
 	save(context);
 	proc_exit(1);
 }

@@ -14,8 +14,10 @@
 
 #include <unistd.h>
 
+#include "miscadmin.h"
 #include "pgstat.h"
 
+#include "counters.h"
 #include "saved.h"
 #include "series.h"
 #include "settings.h"
@@ -58,25 +60,39 @@ turn_of(const PoolDiagPool *row)
 	return row->tally.connections > 0 ? 1 : 2;
 }
 
-/* Peaks, and the directory of pools. Without a sample (yet) what the server was started with. */
-static void
-save_sample(PoolDiagStateWriter *writer)
+/* The newest sample; without one (yet) what the server was started with, or NULL. */
+static PoolDiagSample *
+newest_sample(void)
 {
 	/* In this order, since with the first sample what was restored is gone. */
 	PoolDiagSample *restored = pooldiag_shared_read_restored();
 	PoolDiagSample *sample = pooldiag_shared_read();
-	const PoolDiagPools *pools;
-	SampleShape shape;
+
+	return sample != NULL ? sample : restored;
+}
+
+static int
+count_pools(const PoolDiagPools *pools)
+{
 	int count = 0;
 
-	if (sample == NULL)
-		sample = restored;
+	for (int i = 0; i <= pools->capacity; i++)
+		count += pools->rows[i].used;
+	return count;
+}
+
+/* Peaks, and the directory of pools. */
+static void
+save_sample(PoolDiagStateWriter *writer)
+{
+	const PoolDiagSample *sample = newest_sample();
+	const PoolDiagPools *pools;
+	SampleShape shape;
+
 	if (sample == NULL)
 		return;
 	pools = &sample->pools;
-	for (int i = 0; i <= pools->capacity; i++)
-		count += pools->rows[i].used;
-	shape = shape_of_sample(count);
+	shape = shape_of_sample(count_pools(pools));
 	pooldiag_state_put(writer, &shape, sizeof(shape));
 	pooldiag_state_put(writer, &sample->connections_peak, sizeof(PoolDiagPeak));
 	pooldiag_state_put(writer, &sample->reserved_peak, sizeof(PoolDiagPeak));
@@ -142,9 +158,185 @@ load_sample(PoolDiagStateReader *reader)
 	return true;
 }
 
+/* What the section of counters begins with, and what each pool in it does. */
+typedef struct CountersShape
+{
+	uint32 totals_size;
+	int32 pools;
+	TimestampTz reset_at;
+} CountersShape;
+
+typedef struct CountersOfPool
+{
+	char name[POOLDIAG_POOL_NAME_LEN];
+	bool declared;
+	int32 waits; /* how many events follow its totals */
+} CountersOfPool;
+
+typedef struct WaitOfPool
+{
+	uint32 event;
+	uint64 samples;
+} WaitOfPool;
+
+static bool
+is_of_pool(const PoolDiagWaitRow *wait, const PoolDiagPools *pools, int index)
+{
+	return wait->used && wait->pool == index && wait->life == pools->rows[index].life;
+}
+
+static void
+put_counters(PoolDiagStateWriter *writer, const PoolDiagSample *sample, int index,
+			 const PoolDiagTotals *totals)
+{
+	CountersOfPool head;
+
+	/* Padding too, so that the same counters make the same file. */
+	memset(&head, 0, sizeof(head));
+	pooldiag_pools_name(&sample->pools, index, head.name);
+	head.declared = sample->pools.rows[index].declared;
+	for (int i = 0; i < POOLDIAG_WAIT_ROWS; i++)
+		head.waits += is_of_pool(&sample->waits.rows[i], &sample->pools, index);
+	pooldiag_state_put(writer, &head, sizeof(head));
+	pooldiag_state_put(writer, totals, sizeof(*totals));
+	for (int i = 0; i < POOLDIAG_WAIT_ROWS; i++)
+	{
+		const PoolDiagWaitRow *row = &sample->waits.rows[i];
+		WaitOfPool wait;
+
+		if (!is_of_pool(row, &sample->pools, index))
+			continue;
+		memset(&wait, 0, sizeof(wait));
+		wait.event = row->event;
+		wait.samples = row->samples;
+		pooldiag_state_put(writer, &wait, sizeof(wait));
+	}
+}
+
+/* What sessions have done and waited for, by the names of pools. */
+static void
+save_counters(PoolDiagStateWriter *writer)
+{
+	PoolDiagSample *sample = newest_sample();
+	PoolDiagTotals *totals;
+	CountersShape shape;
+
+	if (sample == NULL)
+		return;
+	if (sample->waits_resets != pooldiag_counters_resets())
+		memset(&sample->waits, 0, sizeof(sample->waits));
+	shape.totals_size = sizeof(PoolDiagTotals);
+	shape.pools = count_pools(&sample->pools);
+	shape.reset_at = pooldiag_counters_reset_at();
+	totals = palloc(sizeof(PoolDiagTotals) * (sample->pools.capacity + 1));
+	pooldiag_counters_read(&sample->pools, totals);
+	pooldiag_counters_add_departed(&sample->pools, totals);
+	pooldiag_state_put(writer, &shape, sizeof(shape));
+	for (int i = 0; i <= sample->pools.capacity; i++)
+		if (sample->pools.rows[i].used)
+			put_counters(writer, sample, i, &totals[i]);
+}
+
+/* The row of that name; what has none is (other)'s. */
+static int
+find_by_name(const PoolDiagPools *pools, const char *name, bool declared)
+{
+	for (int i = 0; i < pools->capacity; i++)
+	{
+		char of_row[POOLDIAG_POOL_NAME_LEN];
+
+		if (!pools->rows[i].used || pools->rows[i].declared != declared)
+			continue;
+		pooldiag_pools_name(pools, i, of_row);
+		if (strcmp(of_row, name) == 0)
+			return i;
+	}
+	return pools->capacity;
+}
+
+static bool
+load_counters(PoolDiagStateReader *reader)
+{
+	PoolDiagSample *sample = pooldiag_shared_restored();
+	static PoolDiagTotals totals;
+	CountersShape shape;
+
+	if (!pooldiag_state_get(reader, &shape, sizeof(shape)))
+		return true;
+	/* They go by the directory, so that without that there is nowhere to put them. */
+	if (shape.totals_size != sizeof(PoolDiagTotals) || !pooldiag_control->restored)
+		return false;
+	for (int i = 0; i < shape.pools; i++)
+	{
+		CountersOfPool head;
+		int index;
+
+		if (!pooldiag_state_get(reader, &head, sizeof(head)) ||
+			!pooldiag_state_get(reader, &totals, sizeof(totals)))
+			return false;
+		head.name[sizeof(head.name) - 1] = '\0';
+		index = find_by_name(&sample->pools, head.name, head.declared);
+		pooldiag_counters_restore(&sample->pools, index, &totals);
+		for (int w = 0; w < head.waits; w++)
+		{
+			WaitOfPool wait;
+
+			if (!pooldiag_state_get(reader, &wait, sizeof(wait)))
+				return false;
+			pooldiag_waits_add(&sample->waits, &sample->pools, index, wait.event, wait.samples);
+		}
+	}
+	pooldiag_counters_restore_reset_at(shape.reset_at);
+	return true;
+}
+
+/* What the section of refused connections begins with. */
+typedef struct RefusalsShape
+{
+	uint32 size;
+	uint32 entry_size;
+	uint32 reasons;
+	uint32 unused;
+} RefusalsShape;
+
+static RefusalsShape
+shape_of_refusals(void)
+{
+	RefusalsShape shape = {(uint32) pooldiag_ledger_size(), sizeof(PoolDiagRefusal),
+						   POOLDIAG_REASONS, 0};
+
+	return shape;
+}
+
+static void
+save_refusals(PoolDiagStateWriter *writer)
+{
+	RefusalsShape shape = shape_of_refusals();
+	PoolDiagLedger *copy = palloc(shape.size);
+
+	while (!pooldiag_ledger_copy(pooldiag_ledger, copy))
+		CHECK_FOR_INTERRUPTS();
+	pooldiag_state_put(writer, &shape, sizeof(shape));
+	pooldiag_state_put(writer, copy, shape.size);
+}
+
+static bool
+load_refusals(PoolDiagStateReader *reader)
+{
+	RefusalsShape expected = shape_of_refusals();
+	RefusalsShape shape;
+
+	return pooldiag_state_get(reader, &shape, sizeof(shape)) &&
+		   memcmp(&shape, &expected, sizeof(shape)) == 0 &&
+		   pooldiag_state_get(reader, pooldiag_ledger, shape.size);
+}
+
 /* A part that is to outlive the server adds its line here. */
 static const PoolDiagSection sections[] = {
 	{"sample", 1, save_sample, load_sample},
+	{"counters", 1, save_counters,
+	 load_counters}, /* after the sample, whose directory they go by */
+	{"refusals", 1, save_refusals, load_refusals},
 	{"history", 1, pooldiag_series_save, pooldiag_series_load},
 };
 
@@ -166,7 +358,8 @@ set_aside(const char *kind, const char *detail)
 		ereport(WARNING,
 				(errmsg("pooldiag's state file \"%s\" is %s and was set aside", STATE_FILE, kind),
 				 errdetail("%s", detail),
-				 errhint("The server goes on without what was in it: history and peaks begin anew. "
+				 errhint("The server goes on without what was in it: history, counters and peaks "
+						 "begin anew. "
 						 "The file is kept as \"%s\" until the next one is set aside; it can be "
 						 "removed.",
 						 name)));
@@ -175,7 +368,8 @@ set_aside(const char *kind, const char *detail)
 				(errmsg("pooldiag's state file \"%s\" is %s and could not be set aside: %m",
 						STATE_FILE, kind),
 				 errdetail("%s", detail),
-				 errhint("The server goes on without what was in it: history and peaks begin anew. "
+				 errhint("The server goes on without what was in it: history, counters and peaks "
+						 "begin anew. "
 						 "Remove the file, and \"%s\", for the next one to be written.",
 						 name)));
 }
