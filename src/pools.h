@@ -62,6 +62,8 @@ extern void pooldiag_pools_configure(PoolDiagPools *pools, const PoolDiagPoolDef
 extern int pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const char *database,
 								 const char *application_name);
 extern bool pooldiag_pools_has_room(const PoolDiagPools *pools);
+extern int pooldiag_pools_format(const char *user, const char *database,
+								 const char *application_name, char *name);
 extern int pooldiag_pools_name(const PoolDiagPools *pools, int index, char *name);
 
 #endif /* POOLDIAG_POOLS_H */

@@ -35,6 +35,7 @@
 #include "sessions.h"
 #include "settings.h"
 #include "shared.h"
+#include "slowlog.h"
 
 /* How often a tick tries an entry whose owner is writing: microseconds, where a write takes less
  * than one. */
@@ -65,6 +66,7 @@ configure(void)
 
 	pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
 	pfree(defs);
+	pooldiag_counters_set_slow(defaults.slow_ms * 1000);
 	sample->interval_ms = pooldiag_sample_interval;
 	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
 	sample->statement_timeout_ms = StatementTimeout;
@@ -217,6 +219,7 @@ tick(void)
 	/* What a session did before it asked is in the sample, and that is there when it is told. */
 	pg_memory_barrier();
 	pooldiag_refusals_drain(NULL, NULL);
+	pooldiag_slowlog_drain();
 	take_sample();
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);

@@ -17,9 +17,14 @@
  *	  its buffer is then the next to be written.
  * refusals
  *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
+ * holds
+ *	  How long each database's connections were checked out, written by sessions: see holds.c.
+ * slow_queries
+ *	  Slow statements, written by sessions, added up by whoever finds the lock free: see slowlog.c.
  *
  * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now,
- * and the one for what sessions leave that no sample has seen.
+ * the one for what sessions leave that no sample has seen, and the one for the sums of slow statements, which
+ * nobody waits for but who asks for these.
  * A sampler that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is
  * stopped delays no sampler. What is torn by a SIGKILL goes with the server's restart, which makes shared memory
  * anew.
@@ -34,8 +39,10 @@
 
 #include "compat.h"
 #include "counters.h"
+#include "holds.h"
 #include "settings.h"
 #include "shared.h"
+#include "slowlog.h"
 
 PoolDiagControl *pooldiag_control = NULL;
 PoolDiagLedger *pooldiag_ledger = NULL;
@@ -117,6 +124,8 @@ static const struct
 	{"samples", samples_size, attach_samples},
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
 	{"refusals", pooldiag_ledger_size, attach_ledger},
+	{"holds", pooldiag_holds_size, pooldiag_holds_attach},
+	{"slow_queries", pooldiag_slowlog_size, pooldiag_slowlog_attach},
 };
 
 /* For the view self: name and bytes of a part; false past the last one. */
@@ -149,6 +158,7 @@ request_shared_memory(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(total_size());
 	pooldiag_counters_request();
+	pooldiag_slowlog_request();
 }
 
 static void
