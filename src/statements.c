@@ -294,6 +294,15 @@ query_ran(const QueryDesc *query, uint64 limit)
 		end_current(current.ran, false);
 }
 
+/* The commit has begun. Between an Execute message and the Sync that commits, the client may have taken its time. */
+static void
+begin_commit(void)
+{
+	committing = true;
+	if (current.open && commit_begin == 0 && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
+		commit_begin = GetCurrentTimestamp();
+}
+
 static void
 executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 {
@@ -302,7 +311,7 @@ executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 
 	/* Before the callback for that, deferred triggers belong to the commit. */
 	if (before == 0 && ActivePortal == NULL)
-		committing = true;
+		begin_commit();
 	if (mine)
 		begin_to_run(queryDesc->sourceText, queryDesc->plannedstmt);
 	if (prev_executor_run_hook)
@@ -540,10 +549,7 @@ transaction_event(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			/* Between an Execute message and the Sync that commits, the client may have taken its time. */
-			committing = true;
-			if (current.open && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
-				commit_begin = GetCurrentTimestamp();
+			begin_commit();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
