@@ -70,10 +70,12 @@ sub scene
 	return $name;
 }
 
+# The session's statement waits for that, and is slow by now.
 sub waits_for
 {
 	my ($session, $event) = @_;
-	$eye->poll('SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $session->pid, $event);
+	$eye->poll("SELECT wait_event = '$event' AND clock_timestamp() > query_start + interval '5 ms' FROM pg_stat_activity WHERE pid = "
+		  . $session->pid);
 	return;
 }
 
@@ -377,7 +379,8 @@ $node->wait_for_catchup($standby);
 my $reader = PoolDiag::Session->connect($standby, application_name => 'reader');
 my $watcher = observer($standby);
 $reader->send(q{SELECT 'SLOW', pg_sleep(600) FROM gone});
-$watcher->poll('SELECT wait_event FROM pg_stat_activity WHERE pid = ' . $reader->pid, 'PgSleep');
+$watcher->poll(q{SELECT wait_event = 'PgSleep' AND clock_timestamp() > query_start + interval '5 ms' FROM pg_stat_activity
+	WHERE pid = } . $reader->pid);
 $eye->query('DROP TABLE gone');
 is($reader->finish->{error}{C}, '40001', 'a conflict with recovery');
 is_deeply([ $watcher->query(q{SELECT outcome, sqlstate, query FROM pooldiag.slow_query_log WHERE application_name = 'reader'}) ],
