@@ -20,7 +20,6 @@
 #include "port/atomics.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
 #include "holds.h"
 
 #define READ_TRIES 100
@@ -73,11 +72,11 @@ pooldiag_holds_attach(char *at, bool made)
 		holds[i].row = -1;
 }
 
-/* A session that has authenticated begins from zero. */
+/* A session that has authenticated, and has that PGPROC, begins from zero. */
 void
-pooldiag_holds_login(void)
+pooldiag_holds_login(int procno)
 {
-	pooldiag_my_hold = &holds[MyProcNumber];
+	pooldiag_my_hold = &holds[procno];
 	pooldiag_my_hold->row = -1;
 	pooldiag_my_hold->us = 0;
 	pooldiag_my_hold->until = 0;

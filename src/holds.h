@@ -32,7 +32,7 @@ extern PoolDiagHold *pooldiag_my_hold;
 
 extern Size pooldiag_holds_size(void);
 extern void pooldiag_holds_attach(char *at, bool made);
-extern void pooldiag_holds_login(void);
+extern void pooldiag_holds_login(int procno);
 extern void pooldiag_holds_connected(void);
 extern void pooldiag_holds_logout(void);
 extern void pooldiag_holds_read(PoolDiagHeld *held);

@@ -56,7 +56,7 @@ begin_session(Port *port, int status)
 		identity->pid = MyProcPid;
 
 		pooldiag_counters_login();
-		pooldiag_holds_login();
+		pooldiag_holds_login(MyProcNumber);
 		on_shmem_exit(end_session, (Datum) 0);
 	}
 }
