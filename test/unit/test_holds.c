@@ -26,15 +26,15 @@ GetCurrentTimestamp(void)
 }
 
 Size
-add_size(Size a, Size b)
+add_size(Size s1, Size s2)
 {
-	return a + b;
+	return s1 + s2;
 }
 
 Size
-mul_size(Size a, Size b)
+mul_size(Size s1, Size s2)
 {
-	return a * b;
+	return s1 * s2;
 }
 
 static PoolDiagHold *session[SESSIONS];
