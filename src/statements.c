@@ -90,16 +90,21 @@ static ExecutorEnd_hook_type prev_executor_end_hook = NULL;
 static ProcessUtility_hook_type prev_process_utility_hook = NULL;
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
-/* A statement has ended that looks slow. What its session held meanwhile is counted with it. */
+/* Is that slow? Where the sampler has not said, by what this session knows. */
+static inline bool
+is_slow(int64 us)
+{
+	return unlikely(pooldiag_counters_is_slow(us)) &&
+		   (pg_atomic_read_u64(&pooldiag_my_slot->slow_us) != 0 ||
+			us >= pooldiag_slow_query_threshold * INT64CONST(1000));
+}
+
+/* A slow statement has ended. What its session held meanwhile is counted with it. */
 static pg_noinline void
 note_slow(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDiagQuery *query)
 {
 	PoolDiagSlowEnd end;
 
-	/* The sampler has not said what is slow. */
-	if (pg_atomic_read_u64(&pooldiag_my_slot->slow_us) == 0 &&
-		us < pooldiag_slow_query_threshold * INT64CONST(1000))
-		return;
 	end.query = query;
 	end.us = us;
 	end.at = at;
@@ -116,7 +121,7 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
 	us = Max(us, 0);
-	if (pooldiag_counters_is_slow(us))
+	if (is_slow(us))
 		note_slow(us, rows, failed, at, query);
 	slot->sums[POOLDIAG_STATEMENTS]++;
 	slot->sums[POOLDIAG_STATEMENT_US] += us;
@@ -194,7 +199,7 @@ statement_ran(int64 earlier_us, uint64 rows)
 	current.query = running;
 	current.text_lasts = running_lasts;
 	running.text = NULL;
-	if (pooldiag_counters_is_slow(earlier_us + (current.ran - current.begin)))
+	if (is_slow(earlier_us + (current.ran - current.begin)))
 		pooldiag_slowlog_take_text(&current.query);
 }
 
