@@ -60,6 +60,7 @@ typedef struct Shared
 	/* Sessions that are connected, and the most there were since the sampler asked last. */
 	pg_atomic_uint32 connected;
 	pg_atomic_uint32 most_connected;
+	pg_atomic_uint64 slow_us; /* the sampler's: of sessions without a pool; 0: not known */
 	pg_atomic_uint64 dropped; /* sessions whose counts went to (other) for want of an entry */
 	pg_atomic_uint32 departed_used;
 	Departed departed[DEPARTED_ENTRIES];
@@ -117,12 +118,16 @@ pooldiag_counters_attach(char *at, bool made)
 	pg_atomic_init_u64(&shared->reset_at, (uint64) GetCurrentTimestamp());
 	pg_atomic_init_u32(&shared->connected, 0);
 	pg_atomic_init_u32(&shared->most_connected, 0);
+	pg_atomic_init_u64(&shared->slow_us, 0);
 	pg_atomic_init_u64(&shared->dropped, 0);
 	pg_atomic_init_u32(&shared->departed_used, 0);
 	for (int i = 0; i <= pooldiag_max_pools; i++)
 		init_totals(&totals_of[i]);
 	for (int i = 0; i < MaxConnections; i++)
+	{
 		pg_atomic_init_u64(&slots[i].assigned, 0);
+		pg_atomic_init_u64(&slots[i].slow_us, 0);
+	}
 }
 
 static uint32
@@ -277,6 +282,7 @@ pooldiag_counters_login(void)
 	begin_from_zero(slot);
 	slot->owner = POOLDIAG_NO_OWNER;
 	slot->application_name[0] = '\0';
+	pg_atomic_write_u64(&slot->slow_us, pg_atomic_read_u64(&shared->slow_us));
 	pg_write_barrier();
 	slot->pid = MyProcPid;
 	pooldiag_my_slot = slot;
@@ -378,7 +384,37 @@ follow_row(PoolDiagPools *pools, int index)
 	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
 }
 
-/* Tells the session in that slot, which went by that name, that its pool is this row of the directory. */
+/*
+ * Copies the name of this session's pool, empty if that is a discovered one; NAMEDATALEN bytes. False if the sampler
+ * has found no pool yet for the name that the session has now.
+ */
+bool
+pooldiag_counters_pool_name(char *name)
+{
+	PoolDiagSlot *slot = pooldiag_my_slot;
+	uint64 assigned = pg_atomic_read_u64(&slot->assigned);
+
+	pg_read_barrier();
+	memcpy(name, slot->pool, NAMEDATALEN);
+	pg_read_barrier();
+	if (pg_atomic_read_u64(&slot->assigned) == assigned &&
+		(uint32) (assigned >> 32) == key_of(MyProcPid, application_name))
+		return true;
+	memset(name, 0, NAMEDATALEN);
+	return false;
+}
+
+/* From how many microseconds on a statement is slow, of sessions that no pool was found for. The sampler's. */
+void
+pooldiag_counters_set_slow(int64 us)
+{
+	pg_atomic_write_u64(&shared->slow_us, (uint64) us);
+}
+
+/*
+ * Tells the session in that slot, which went by that name, that its pool is this row of the directory. Another
+ * session may have the slot since: that one is told what is its own at the next tick.
+ */
 void
 pooldiag_counters_assign(int procno, int pid, const char *application_name, PoolDiagPools *pools,
 						 int index)
@@ -389,8 +425,22 @@ pooldiag_counters_assign(int procno, int pid, const char *application_name, Pool
 	follow_row(pools, index);
 	assigned = (uint64) key_of(pid, application_name) << 32 |
 			   POOLDIAG_OWNER(index, pools->rows[index].life);
-	if (pg_atomic_read_u64(&slot->assigned) != assigned)
-		pg_atomic_write_u64(&slot->assigned, assigned);
+	pg_atomic_write_u64(&slot->slow_us, (uint64) pools->rows[index].limits.slow_ms * 1000);
+	if (pg_atomic_read_u64(&slot->assigned) == assigned)
+		return;
+	/* Nobody's, while the name is not whole. */
+	pg_atomic_write_u64(&slot->assigned, 0);
+	pg_write_barrier();
+	memset(slot->pool, 0, NAMEDATALEN);
+	if (index == pools->capacity || pools->rows[index].declared)
+	{
+		char name[POOLDIAG_POOL_NAME_LEN];
+
+		(void) pooldiag_pools_name(pools, index, name);
+		strlcpy(slot->pool, name, NAMEDATALEN);
+	}
+	pg_write_barrier();
+	pg_atomic_write_u64(&slot->assigned, assigned);
 }
 
 /*

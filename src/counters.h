@@ -52,14 +52,18 @@ typedef struct PoolDiagPoolTotals
 } PoolDiagPoolTotals;
 
 /*
- * A session's slot, that of its PGPROC. The session is its only writer, but for assigned; with plain stores.
- * Zeroed at login.
+ * A session's slot, that of its PGPROC. The session is its only writer, but for what the sampler finds; with plain
+ * stores. Zeroed at login.
  */
 typedef struct PoolDiagSlot
 {
 	int pid; /* 0: nobody's. Written last at login, and first at the end */
 	/* The owner that the sampler has found, and the hash of the process and the name that it went by. */
 	pg_atomic_uint64 assigned;
+	/* The sampler's too: microseconds from which a statement is slow there, 0: not known, and the name of an
+	 * assigned pool, empty if it is a discovered one. */
+	pg_atomic_uint64 slow_us;
+	char pool[NAMEDATALEN];
 	uint32 owner;		/* whose totals these counts belong to, see POOLDIAG_OWNER */
 	uint32 resets;		/* the number of the reset since which this counts */
 	int connect_bucket; /* -1: not connected yet, or that is in the totals already */
@@ -85,12 +89,14 @@ extern void pooldiag_counters_login(void);
 extern void pooldiag_counters_connected(int64 connect_us);
 extern void pooldiag_counters_settle(void);
 extern void pooldiag_counters_logout(int64 lifetime_us);
+extern bool pooldiag_counters_pool_name(char *name);
 
 /* In the sampler. */
 extern void pooldiag_counters_assign(int procno, int pid, const char *application_name,
 									 PoolDiagPools *pools, int index);
 extern void pooldiag_counters_follow(PoolDiagPools *pools);
 extern int pooldiag_counters_take_peak(void);
+extern void pooldiag_counters_set_slow(int64 us);
 extern void pooldiag_counters_refused(PoolDiagPools *pools, int index, uint64 count);
 extern const PoolDiagSlot *pooldiag_counters_slot(int procno, uint32 *owner);
 extern PoolDiagPoolTotals *pooldiag_counters_totals(int index);
@@ -115,6 +121,13 @@ static inline void
 pooldiag_count_duration(uint32 *histogram, int64 us)
 {
 	histogram[pooldiag_histogram_bucket(us)]++;
+}
+
+/* Is that slow in this session's pool, as far as is known? Where nothing is known, all is. */
+static inline bool
+pooldiag_counters_is_slow(int64 us)
+{
+	return unlikely((uint64) us >= pg_atomic_read_u64(&pooldiag_my_slot->slow_us));
 }
 
 #endif /* POOLDIAG_COUNTERS_H */

@@ -335,25 +335,32 @@ append_part(char *to, const char *part)
 }
 
 /*
- * Writes the pool's name, of POOLDIAG_POOL_NAME_LEN bytes at the most, and returns its length. The
- * bytes of a discovered pool's name are the user's and the database's, in whatever encoding these
- * were created.
+ * Writes the name of a discovered pool, of POOLDIAG_POOL_NAME_LEN bytes at the most, and returns its length. Its
+ * bytes are the user's and the database's, in whatever encoding these were created.
  */
+int
+pooldiag_pools_format(const char *user, const char *database, const char *application_name,
+					  char *name)
+{
+	char *to = append_part(name, user);
+
+	*to++ = '@';
+	to = append_part(to, database);
+	*to++ = '/';
+	to = append_part(to, application_name);
+	*to = '\0';
+	return (int) (to - name);
+}
+
+/* Writes the pool's name, of POOLDIAG_POOL_NAME_LEN bytes at the most, and returns its length. */
 int
 pooldiag_pools_name(const PoolDiagPools *pools, int index, char *name)
 {
 	const PoolDiagPool *row = &pools->rows[index];
-	char *to = name;
 
 	if (index == pools->capacity)
 		return snprintf(name, POOLDIAG_POOL_NAME_LEN, "(other)");
 	if (row->declared)
 		return snprintf(name, POOLDIAG_POOL_NAME_LEN, "%s", row->def.name);
-	to = append_part(to, row->def.user);
-	*to++ = '@';
-	to = append_part(to, row->def.database);
-	*to++ = '/';
-	to = append_part(to, row->def.application_name);
-	*to = '\0';
-	return (int) (to - name);
+	return pooldiag_pools_format(row->def.user, row->def.database, row->def.application_name, name);
 }

@@ -66,6 +66,8 @@ extern int pooldiag_pools_assign(PoolDiagPools *pools, const char *user, const c
 								 const char *application_name);
 extern bool pooldiag_pools_adopt(PoolDiagPools *pools, int index, const PoolDiagPool *from);
 extern bool pooldiag_pools_has_room(const PoolDiagPools *pools);
+extern int pooldiag_pools_format(const char *user, const char *database,
+								 const char *application_name, char *name);
 extern int pooldiag_pools_name(const PoolDiagPools *pools, int index, char *name);
 
 #endif /* POOLDIAG_POOLS_H */

@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "counters.h"
+#include "holds.h"
 #include "operations.h"
 #include "refusals.h"
 #include "rows.h"
@@ -16,6 +17,7 @@
 #include "series.h"
 #include "settings.h"
 #include "shared.h"
+#include "slowlog.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_self);
 PG_FUNCTION_INFO_V1(pooldiag_sample_now);
@@ -118,6 +120,27 @@ put_refusals(ReturnSetInfo *result)
 }
 
 static void
+put_slow_queries(ReturnSetInfo *result)
+{
+	PoolDiagSlowSelf self = pooldiag_slowlog_self();
+	uint64 used = Min(self.logged, (uint64) pooldiag_slow_query_log_size);
+
+	put(result, "slow_query_log_used", true, used, "slow statements");
+	put(result, "slow_query_log_room", true, pooldiag_slow_query_log_size, "slow statements");
+	put(result, "slow_query_log_dropped", true, self.logged - used,
+		"slow statements since the last reset");
+	put(result, "slow_query_stats_used", true, self.stats_used, "statements");
+	put(result, "slow_query_stats_room", true, POOLDIAG_SLOW_STATS_ROOM, "statements");
+	put(result, "slow_query_stats_replaced", true, self.stats_replaced,
+		"statements since the last reset");
+	put(result, "slow_query_stats_lost", true, self.lost, "slow statements since the last reset");
+	put(result, "hold_databases_used", true, pooldiag_holds_used(), "databases");
+	put(result, "hold_databases_room", true, POOLDIAG_HOLD_ROWS, "databases");
+	put(result, "hold_databases_dropped", true, pooldiag_holds_dropped(),
+		"sessions since the last reset");
+}
+
+static void
 put_history(ReturnSetInfo *result)
 {
 	PoolDiagSeriesUse use = pooldiag_series_use();
@@ -182,6 +205,7 @@ pooldiag_self(PG_FUNCTION_ARGS)
 	put_refusals(result);
 	put_history(result);
 	put_operations(result);
+	put_slow_queries(result);
 	put_shared_memory(result);
 	return (Datum) 0;
 }

@@ -38,6 +38,7 @@
 #include "sessions.h"
 #include "settings.h"
 #include "shared.h"
+#include "slowlog.h"
 
 /* How often a tick tries an entry whose owner is writing: microseconds, where a write takes less
  * than one. */
@@ -69,6 +70,7 @@ configure(void)
 
 	pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
 	pfree(defs);
+	pooldiag_counters_set_slow(defaults.slow_ms * 1000);
 	sample->interval_ms = pooldiag_sample_interval;
 	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
 	sample->statement_timeout_ms = StatementTimeout;
@@ -253,6 +255,7 @@ tick(void)
 
 	/* What a session did before it asked is in the sample, and that is there when it is told. */
 	pg_memory_barrier();
+	pooldiag_slowlog_drain();
 	take_sample();
 	drain_refusals();
 	pooldiag_flows_take(sample->pools.capacity, refused, sample->at);

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "counters.h"
+#include "holds.h"
 #include "sessions.h"
 #include "shared.h"
 #include "statements.h"
@@ -31,6 +32,7 @@ static void
 end_session(int code, Datum arg)
 {
 	pooldiag_statements_end_session();
+	pooldiag_holds_logout();
 	pooldiag_counters_logout(GetCurrentTimestamp() - MyStartTimestamp);
 }
 
@@ -54,6 +56,7 @@ begin_session(Port *port, int status)
 		identity->pid = MyProcPid;
 
 		pooldiag_counters_login();
+		pooldiag_holds_login(MyProcNumber);
 		on_shmem_exit(end_session, (Datum) 0);
 	}
 }

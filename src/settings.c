@@ -21,19 +21,19 @@ int pooldiag_max_pools = 64;
 int pooldiag_sample_interval = 1000;
 int pooldiag_operation_timeout = 30000;
 bool pooldiag_track_query_text = true;
+int pooldiag_slow_query_threshold = 30000;
+int pooldiag_slow_query_log_size = 1024;
 
 static int environment = POOLDIAG_ENV_STAGING;
 static int pool_size = -1;
 static int max_overflow = -1;
 static int pool_timeout = 30;
 static int pool_recycle = 3600;
-static int slow_query_threshold = 30000;
 static int leak_threshold = 60000;
 static char *pools = NULL;
 static char *breakers = NULL;
 
 /* Settings of parts that are still to come. */
-static int slow_query_log_size = 1024;
 static int alert_log_size = 1024;
 static int failure_threshold = 10;
 static int reset_timeout = 60;
@@ -151,7 +151,7 @@ pooldiag_settings_pool_defaults(void)
 	defaults.max_overflow = max_overflow;
 	defaults.timeout_ms = (int64_t) pool_timeout * 1000;
 	defaults.recycle_ms = (int64_t) pool_recycle * 1000;
-	defaults.slow_ms = slow_query_threshold;
+	defaults.slow_ms = pooldiag_slow_query_threshold;
 	defaults.leak_ms = leak_threshold;
 	return defaults;
 }
@@ -210,18 +210,20 @@ define_sampling_settings(GucContext at_start)
 			   &pooldiag_sample_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("pooldiag.slow_query_threshold",
 			   "Sets the running time from which a statement is slow.",
-			   "A pool can state its own with slow=.", &slow_query_threshold, 30000, 1, INT_MAX,
-			   PGC_SIGHUP, GUC_UNIT_MS);
+			   "A pool can state its own with slow=.", &pooldiag_slow_query_threshold, 30000, 1,
+			   INT_MAX, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("pooldiag.leak_threshold",
 			   "Sets how long a connection may be idle in transaction before it is suspected of "
 			   "having leaked.",
 			   "A pool can state its own with leak=.", &leak_threshold, 60000, 1, INT_MAX,
 			   PGC_SIGHUP, GUC_UNIT_MS);
 	DefineCustomBoolVariable("pooldiag.track_query_text",
-							 "Shows the text of statements, not only their ids and times.", NULL,
+							 "Shows the text of statements, not only their ids and times.",
+							 "While it is off, the text of slow statements isn't kept either.",
 							 &pooldiag_track_query_text, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_int("pooldiag.slow_query_log_size", "Sets how many finished slow statements are kept.",
-			   NOT_ACTED_ON, &slow_query_log_size, 1024, 16, 65536, at_start, 0);
+			   "Older ones make way for newer ones.", &pooldiag_slow_query_log_size, 1024, 16,
+			   65536, at_start, 0);
 	define_int("pooldiag.alert_log_size", "Sets how many alerts are kept in shared memory.",
 			   NOT_ACTED_ON, &alert_log_size, 1024, 16, 65536, at_start, 0);
 }

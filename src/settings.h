@@ -12,6 +12,8 @@ extern int pooldiag_max_pools;
 extern int pooldiag_sample_interval;   /* milliseconds */
 extern int pooldiag_operation_timeout; /* milliseconds */
 extern bool pooldiag_track_query_text;
+extern int pooldiag_slow_query_threshold; /* milliseconds */
+extern int pooldiag_slow_query_log_size;
 
 extern void pooldiag_settings_define(void);
 extern PoolDiagPoolDef *pooldiag_settings_pool_defs(int *count);

@@ -17,13 +17,18 @@
  *	  its buffer is then the next to be written.
  * refusals
  *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
+ * holds
+ *	  How long each database's connections were checked out, written by sessions: see holds.c.
+ * slow_queries
+ *	  Slow statements, written by sessions, added up by whoever finds the lock free: see slowlog.c.
  * history
  *	  A series for the server and for each pool, written by the sampler (series.c).
  * operations
  *	  One PoolDiagOperations, written by the worker of that name (operations.c).
  *
  * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now,
- * and the one for what sessions leave that no sample has seen.
+ * the one for what sessions leave that no sample has seen, and the one for the sums of slow statements, which
+ * nobody waits for but who asks for these.
  * A sampler that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is
  * stopped delays no sampler. What is torn by a SIGKILL goes with the server's restart, which makes shared memory
  * anew.
@@ -38,11 +43,13 @@
 
 #include "compat.h"
 #include "counters.h"
+#include "holds.h"
 #include "operations.h"
 #include "saved.h"
 #include "series.h"
 #include "settings.h"
 #include "shared.h"
+#include "slowlog.h"
 
 PoolDiagControl *pooldiag_control = NULL;
 PoolDiagLedger *pooldiag_ledger = NULL;
@@ -124,6 +131,8 @@ static const struct
 	{"samples", samples_size, attach_samples},
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
 	{"refusals", pooldiag_ledger_size, attach_ledger},
+	{"holds", pooldiag_holds_size, pooldiag_holds_attach},
+	{"slow_queries", pooldiag_slowlog_size, pooldiag_slowlog_attach},
 	{"history", pooldiag_series_size, pooldiag_series_attach},
 	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
 };
@@ -158,6 +167,7 @@ request_shared_memory(void)
 		prev_shmem_request_hook();
 	RequestAddinShmemSpace(total_size());
 	pooldiag_counters_request();
+	pooldiag_slowlog_request();
 }
 
 static void

@@ -17,6 +17,11 @@
  * An error is seen where it aborts a transaction, so that log_min_messages has no say in it. Only statements
  * that are refused because their block had failed already are counted from the log.
  *
+ * What a statement is, its text and its id, is at hand while it runs, and may have gone when it ends: with its
+ * portal, or with its message. So one that is slow by the time that it has run has its text taken there. One that
+ * becomes slow afterwards, in the commit, has what is there still: its own text in the simple protocol, else the one
+ * of the message that the session is at.
+ *
  * The nesting level is not reset by an error that unwinds the stack: whoever called it sets it back, as each
  * remembers the level that it found, and the top level does at the abort.
  */
@@ -33,6 +38,10 @@
 #include "backends.h"
 #include "compat.h"
 #include "counters.h"
+#include "holds.h"
+#include "outcome.h"
+#include "settings.h"
+#include "slowlog.h"
 #include "statements.h"
 
 /* Portals that were suspended by a row limit, and may be resumed: beyond that many, each part counts. */
@@ -41,6 +50,7 @@
 typedef struct Suspended
 {
 	const QueryDesc *query; /* NULL: unused */
+	uint64 query_id;
 	int64 us;
 	uint64 rows;
 } Suspended;
@@ -55,11 +65,15 @@ typedef struct OpenStatement
 	TimestampTz ran;  /* when the executor was through */
 	int64 earlier_us; /* of Execute messages before this one */
 	uint64 rows;
+	PoolDiagQuery query;
+	bool text_lasts; /* until the end of the message */
 } OpenStatement;
 
 static int level = 0;			 /* of statements inside statements */
 static TimestampTz last_end = 0; /* of the statement before */
 static OpenStatement current;
+static PoolDiagQuery running; /* until it has run, or failed; without a text: nothing runs */
+static bool running_lasts;	  /* see text_lasts */
 static Suspended suspended[SUSPENDED_PORTALS];
 
 static bool in_block = false;			/* the client has begun a transaction block */
@@ -76,12 +90,39 @@ static ExecutorEnd_hook_type prev_executor_end_hook = NULL;
 static ProcessUtility_hook_type prev_process_utility_hook = NULL;
 static emit_log_hook_type prev_emit_log_hook = NULL;
 
+/* Is that slow? Where the sampler has not said, by what this session knows. */
+static inline bool
+is_slow(int64 us)
+{
+	return unlikely(pooldiag_counters_is_slow(us)) &&
+		   (pg_atomic_read_u64(&pooldiag_my_slot->slow_us) != 0 ||
+			us >= pooldiag_slow_query_threshold * INT64CONST(1000));
+}
+
+/* A slow statement has ended. What its session held meanwhile is counted with it. */
+static pg_noinline void
+note_slow(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDiagQuery *query)
+{
+	PoolDiagSlowEnd end;
+
+	end.query = query;
+	end.us = us;
+	end.at = at;
+	end.rows = rows;
+	end.sqlstate = 0;
+	end.outcome = failed ? pooldiag_outcome_of_error(&end.sqlstate) : POOLDIAG_COMPLETED;
+	pooldiag_holds_add(Min(at - us, GetCurrentTransactionStartTimestamp()), at);
+	pooldiag_slowlog_record(&end);
+}
+
 static void
-count_statement(int64 us, uint64 rows, bool failed)
+count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDiagQuery *query)
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
 	us = Max(us, 0);
+	if (is_slow(us))
+		note_slow(us, rows, failed, at, query);
 	slot->sums[POOLDIAG_STATEMENTS]++;
 	slot->sums[POOLDIAG_STATEMENT_US] += us;
 	slot->sums[POOLDIAG_ROWS] += rows;
@@ -99,6 +140,7 @@ count_transaction(TimestampTz begin, TimestampTz end)
 
 	slot->sums[POOLDIAG_XACTS]++;
 	slot->sums[POOLDIAG_HOLD_US] += us;
+	pooldiag_holds_add(begin, end);
 	pooldiag_count_duration(slot->transaction, us);
 }
 
@@ -115,14 +157,31 @@ begin_of_statement(void)
 	return arrived;
 }
 
+/* What the executor is about to run, or a utility command, for the client. */
+static void
+begin_to_run(const char *text, const PlannedStmt *statement)
+{
+	running.text = text;
+	running.location = statement->stmt_location;
+	running.length = statement->stmt_len;
+	running.id = (uint64) statement->queryId;
+	running.source = POOLDIAG_TEXT_AT_HAND;
+	/* The simple protocol's portals are not for others to see, and their text is the message's. */
+	running_lasts = !ActivePortal->visible;
+}
+
 /* Ends the open statement, if there is one, at that instant. */
 static void
 end_current(TimestampTz end, bool failed)
 {
+	int64 us = current.earlier_us + (end - current.begin);
+
 	if (!current.open)
 		return;
 	current.open = false;
-	count_statement(current.earlier_us + (end - current.begin), current.rows, failed);
+	if (current.query.source == POOLDIAG_TEXT_AT_HAND && !current.text_lasts)
+		current.query.source = POOLDIAG_TEXT_MESSAGE;
+	count_statement(us, current.rows, failed, end, &current.query);
 }
 
 /* A statement has run. */
@@ -137,6 +196,11 @@ statement_ran(int64 earlier_us, uint64 rows)
 	current.commits = current.rolls_back = false;
 	current.open = true;
 	last_end = current.ran;
+	current.query = running;
+	current.text_lasts = running_lasts;
+	running.text = NULL;
+	if (is_slow(earlier_us + (current.ran - current.begin)))
+		pooldiag_slowlog_take_text(&current.query);
 }
 
 /* Is it over when ExecutorRun returns? What modifies has triggers to run in ExecutorFinish. */
@@ -184,17 +248,31 @@ resume(const QueryDesc *query, int64 *us, uint64 *rows)
 	any_suspended--;
 }
 
+/* A suspended portal's statement has come to its end. Its text is there still, or else NULL. */
+static void
+end_suspended(Suspended *entry, const char *text, const PlannedStmt *statement, TimestampTz end)
+{
+	PoolDiagQuery query = {.id = entry->query_id, .source = POOLDIAG_TEXT_LOST};
+
+	if (text != NULL)
+	{
+		query.text = text;
+		query.location = statement->stmt_location;
+		query.length = statement->stmt_len;
+		query.source = POOLDIAG_TEXT_AT_HAND;
+	}
+	count_statement(entry->us, entry->rows, false, end, &query);
+	entry->query = NULL;
+	any_suspended--;
+}
+
 /* The portals that were suspended have gone: their statements ended when they were suspended. */
 static void
-end_all_suspended(void)
+end_all_suspended(TimestampTz end)
 {
 	for (int i = 0; i < SUSPENDED_PORTALS && any_suspended > 0; i++)
 		if (suspended[i].query != NULL)
-		{
-			count_statement(suspended[i].us, suspended[i].rows, false);
-			suspended[i].query = NULL;
-			any_suspended--;
-		}
+			end_suspended(&suspended[i], NULL, NULL, end);
 }
 
 /* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
@@ -211,6 +289,7 @@ query_ran(const QueryDesc *query, uint64 limit)
 	if (may_go_on && (entry = find_suspended(NULL)) != NULL)
 	{
 		entry->query = query;
+		entry->query_id = current.query.id;
 		entry->us = earlier_us + (current.ran - current.begin);
 		entry->rows = rows;
 		any_suspended++;
@@ -218,6 +297,15 @@ query_ran(const QueryDesc *query, uint64 limit)
 	}
 	else if (in_block)
 		end_current(current.ran, false);
+}
+
+/* The commit has begun. Between an Execute message and the Sync that commits, the client may have taken its time. */
+static void
+begin_commit(void)
+{
+	committing = true;
+	if (current.open && commit_begin == 0 && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
+		commit_begin = GetCurrentTimestamp();
 }
 
 static void
@@ -228,7 +316,9 @@ executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 
 	/* Before the callback for that, deferred triggers belong to the commit. */
 	if (before == 0 && ActivePortal == NULL)
-		committing = true;
+		begin_commit();
+	if (mine)
+		begin_to_run(queryDesc->sourceText, queryDesc->plannedstmt);
 	if (prev_executor_run_hook)
 		prev_executor_run_hook(POOLDIAG_EXECUTOR_RUN_ARGS);
 	else
@@ -262,11 +352,8 @@ executor_end(QueryDesc *queryDesc)
 		Suspended *entry = find_suspended(queryDesc);
 
 		if (entry != NULL)
-		{
-			count_statement(entry->us, entry->rows, false);
-			entry->query = NULL;
-			any_suspended--;
-		}
+			end_suspended(entry, queryDesc->sourceText, queryDesc->plannedstmt,
+						  GetCurrentTimestamp());
 	}
 	if (prev_executor_end_hook)
 		prev_executor_end_hook(queryDesc);
@@ -332,6 +419,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 
 	if (is_command)
 		command = *(TransactionStmt *) pstmt->utilityStmt;
+	if (mine)
+		begin_to_run(queryString, pstmt);
 	if (prev_process_utility_hook)
 		prev_process_utility_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
 								  qc);
@@ -367,6 +456,16 @@ failed_at_commit(void)
 						  GetCurrentStatementStartTimestamp() <= current.ran);
 }
 
+/* What was not begun to run: the message that it came in. */
+static PoolDiagQuery
+query_of_message(void)
+{
+	PoolDiagQuery query = {.id = (uint64) pgstat_get_my_query_id(),
+						   .source = POOLDIAG_TEXT_MESSAGE};
+
+	return query;
+}
+
 /* The statement at the top level has ended in an error. */
 static void
 statement_failed(TimestampTz now)
@@ -380,8 +479,11 @@ statement_failed(TimestampTz now)
 
 		end_current(current.ran, false);
 		begin = begin_of_statement();
-		count_statement(now - begin, 0, true);
+		if (running.text == NULL)
+			running = query_of_message();
+		count_statement(now - begin, 0, true, now, &running);
 	}
+	running.text = NULL;
 	last_end = now;
 }
 
@@ -397,6 +499,8 @@ transaction_ended(TimestampTz now)
 	chains = false;
 	committing = false;
 	commit_begin = 0;
+	if (level == 0)
+		running.text = NULL;
 }
 
 static void
@@ -419,7 +523,7 @@ transaction_aborted(TimestampTz now)
 		transaction_ended(now);
 		return;
 	}
-	end_all_suspended();
+	end_all_suspended(now);
 	if (in_block && !current.commits && !current.rolls_back && !proc_exit_inprogress)
 	{
 		failed_since = GetCurrentTransactionStartTimestamp();
@@ -440,17 +544,17 @@ transaction_event(XactEvent event, void *arg)
 	if (IsInitProcessingMode())
 	{
 		if (event == XACT_EVENT_COMMIT)
+		{
 			pooldiag_counters_connected(GetCurrentTimestamp() - MyStartTimestamp);
+			pooldiag_holds_connected();
+		}
 		return;
 	}
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			/* Between an Execute message and the Sync that commits, the client may have taken its time. */
-			committing = true;
-			if (current.open && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
-				commit_begin = GetCurrentTimestamp();
+			begin_commit();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
@@ -461,7 +565,7 @@ transaction_event(XactEvent event, void *arg)
 				last_end = now;
 			}
 			if (level == 0)
-				end_all_suspended();
+				end_all_suspended(now);
 			transaction_ended(now);
 			break;
 		case XACT_EVENT_ABORT:
@@ -481,18 +585,25 @@ subtransaction_event(SubXactEvent event, SubTransactionId mine, SubTransactionId
 		statement_failed(GetCurrentTimestamp());
 }
 
-/* A statement that is refused, since its block has failed, aborts nothing, and so is seen here only. */
+/*
+ * What ends a session is seen here only; and a statement that is refused, since its block has failed, which aborts
+ * nothing.
+ */
 static void
-note_refused_statement(ErrorData *edata)
+watch_log(ErrorData *edata)
 {
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
-	if (pooldiag_my_slot != NULL && edata->elevel == ERROR && IsAbortedTransactionBlockState())
+	if (pooldiag_my_slot == NULL)
+		return;
+	pooldiag_outcome_note(edata);
+	if (edata->elevel == ERROR && IsAbortedTransactionBlockState())
 	{
 		TimestampTz begin = begin_of_statement();
+		PoolDiagQuery query = query_of_message();
 
 		last_end = GetCurrentTimestamp();
-		count_statement(last_end - begin, 0, true);
+		count_statement(last_end - begin, 0, true, last_end, &query);
 	}
 }
 
@@ -525,7 +636,7 @@ pooldiag_statements_install_hooks(void)
 	prev_process_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 	prev_emit_log_hook = emit_log_hook;
-	emit_log_hook = note_refused_statement;
+	emit_log_hook = watch_log;
 	RegisterXactCallback(transaction_event, NULL);
 	RegisterSubXactCallback(subtransaction_event, NULL);
 }

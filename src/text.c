@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 
 #include "text.h"
@@ -52,6 +53,48 @@ pooldiag_text_clean(const char *bytes)
 	}
 	*to = '\0';
 	return clean;
+}
+
+/*
+ * A text that is of another encoding, in that of the database: what has no place there, and what was none of its
+ * own encoding, is a question mark.
+ */
+char *
+pooldiag_text_from(const char *bytes, int length, int encoding)
+{
+	int here = GetDatabaseEncoding();
+	char *from = pnstrdup(bytes, length);
+	Oid conversion = InvalidOid;
+	char *text;
+	char *to;
+
+	if (encoding != here && encoding != PG_SQL_ASCII && here != PG_SQL_ASCII)
+		conversion = FindDefaultConversionProc(encoding, here);
+	if (!OidIsValid(conversion))
+		return pooldiag_text_clean(from);
+	to = text = palloc(length * MAX_CONVERSION_GROWTH + 1);
+	while (length > 0)
+	{
+		int room = length * MAX_CONVERSION_GROWTH + 1;
+		int done = pg_do_encoding_conversion_buf(conversion, encoding, here, (unsigned char *) from,
+												 length, (unsigned char *) to, room, true);
+
+		to += strlen(to);
+		from += done;
+		length -= done;
+		if (length > 0)
+		{
+			int bad = Min(pg_encoding_verifymbchar(encoding, from, length), length);
+
+			if (bad < 1)
+				bad = 1;
+			*to++ = '?';
+			from += bad;
+			length -= bad;
+		}
+	}
+	*to = '\0';
+	return text;
 }
 
 /* The columns that one character takes on a terminal; -1 for a control character. */

@@ -7,6 +7,7 @@
 
 extern bool pooldiag_text_is_clean(const char *bytes);
 extern char *pooldiag_text_clean(const char *bytes);
+extern char *pooldiag_text_from(const char *bytes, int length, int encoding);
 extern char *pooldiag_text_printable(const char *text);
 extern int pooldiag_text_width(const char *text);
 extern int pooldiag_text_bytes_in(const char *text, int columns);

@@ -538,6 +538,106 @@ COMMENT ON COLUMN pooldiag.blocking.depth IS
 COMMENT ON COLUMN pooldiag.blocking.waiting_query IS
 	'Statement that waits.';
 
+CREATE FUNCTION pooldiag.slow_query_log(
+	OUT finished_at pg_catalog.timestamptz,
+	OUT duration_ms pg_catalog.float8,
+	OUT outcome pg_catalog.text,
+	OUT sqlstate pg_catalog.text,
+	OUT rows pg_catalog.int8,
+	OUT pid pg_catalog.int4,
+	OUT pool pg_catalog.text,
+	OUT datname pg_catalog.text,
+	OUT usename pg_catalog.text,
+	OUT application_name pg_catalog.text,
+	OUT client_addr pg_catalog.inet,
+	OUT query_id pg_catalog.int8,
+	OUT query pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_slow_query_log'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 1000;
+COMMENT ON FUNCTION pooldiag.slow_query_log() IS
+	'The rows of the view pooldiag.slow_query_log, in no particular order.';
+
+CREATE VIEW pooldiag.slow_query_log AS
+	SELECT finished_at, duration_ms, outcome, sqlstate, rows, pid, pool, datname, usename, application_name, client_addr, query_id, query
+	FROM pooldiag.slow_query_log() ORDER BY finished_at DESC NULLS LAST;
+COMMENT ON VIEW pooldiag.slow_query_log IS
+	'Slow statements that have ended, one row for each, the newest pooldiag.slow_query_log_size, newest first. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.slow_query_log.finished_at IS
+	'When it ended; NULL where masked, as all but pid and names.';
+COMMENT ON COLUMN pooldiag.slow_query_log.duration_ms IS
+	'How long it took, with the commit of the transaction that it was; in the extended protocol the sum of its Execute messages.';
+COMMENT ON COLUMN pooldiag.slow_query_log.outcome IS
+	'completed; failed: it ended in an error; canceled: it was ended from outside, by a cancel request, a statement or lock timeout, a conflict with recovery, or the end of its session.';
+COMMENT ON COLUMN pooldiag.slow_query_log.sqlstate IS
+	'SQLSTATE of the error; NULL: there was none, or, of a session that ended, log_min_messages is panic.';
+COMMENT ON COLUMN pooldiag.slow_query_log.rows IS
+	'Rows that it returned or changed; NULL: it was not completed.';
+COMMENT ON COLUMN pooldiag.slow_query_log.pid IS
+	'Process of the session.';
+COMMENT ON COLUMN pooldiag.slow_query_log.pool IS
+	'Pool that the session belonged to; of a session that no sample had seen yet, the one that its names belong to now.';
+COMMENT ON COLUMN pooldiag.slow_query_log.datname IS
+	'Database, by the name under which the session logged in.';
+COMMENT ON COLUMN pooldiag.slow_query_log.usename IS
+	'Role that logged in.';
+COMMENT ON COLUMN pooldiag.slow_query_log.application_name IS
+	'Name that the application gave itself.';
+COMMENT ON COLUMN pooldiag.slow_query_log.client_addr IS
+	'Address of the client; NULL over a Unix socket.';
+COMMENT ON COLUMN pooldiag.slow_query_log.query_id IS
+	'Identifier of the statement, where compute_query_id is on.';
+COMMENT ON COLUMN pooldiag.slow_query_log.query IS
+	'Text of the statement, or of the message that it came in if it did not get to run; ... at its end: there is more. NULL: pooldiag.track_query_text is or was off.';
+
+CREATE FUNCTION pooldiag.slow_query_stats(
+	OUT query_id pg_catalog.int8,
+	OUT datname pg_catalog.text,
+	OUT calls pg_catalog.int8,
+	OUT failures pg_catalog.int8,
+	OUT total_ms pg_catalog.float8,
+	OUT mean_ms pg_catalog.float8,
+	OUT max_ms pg_catalog.float8,
+	OUT hold_share_percent pg_catalog.float8,
+	OUT last_at pg_catalog.timestamptz,
+	OUT query pg_catalog.text,
+	OUT stats_reset pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_slow_query_stats'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pooldiag.slow_query_stats() IS
+	'The rows of the view pooldiag.slow_query_stats, in no particular order.';
+
+CREATE VIEW pooldiag.slow_query_stats AS
+	SELECT query_id, datname, calls, failures, total_ms, mean_ms, max_ms, hold_share_percent, last_at, query, stats_reset
+	FROM pooldiag.slow_query_stats() ORDER BY total_ms DESC;
+COMMENT ON VIEW pooldiag.slow_query_stats IS
+	'Slow statements that have ended, added up by statement and database: up to 512, those that took most. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.query_id IS
+	'Identifier of the statement, where compute_query_id is on; without it, statements are told apart by their text.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.datname IS
+	'Database, by the name under which sessions logged in.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.calls IS
+	'How often it was slow, since it has had a row here.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.failures IS
+	'How many of these ended in an error, canceled ones included.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.total_ms IS
+	'How long they took together.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.mean_ms IS
+	'How long one took on average.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.max_ms IS
+	'How long the longest took.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.hold_share_percent IS
+	'Their part of all time that connections of the database were checked out since stats_reset, that of running transactions counted to the end of their last slow statement; NULL: not known.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.last_at IS
+	'When the last one ended.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.query IS
+	'Text of the first one, as in slow_query_log.';
+COMMENT ON COLUMN pooldiag.slow_query_stats.stats_reset IS
+	'Since when slow statements are counted.';
+
 CREATE FUNCTION pooldiag.refusals(
 	OUT reason pg_catalog.text,
 	OUT sqlstate pg_catalog.text,
@@ -831,6 +931,8 @@ REVOKE ALL ON
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
+	pooldiag.slow_query_log,
+	pooldiag.slow_query_stats,
 	pooldiag.refusals,
 	pooldiag.refusal_log,
 	pooldiag.refusal_sources,
@@ -850,6 +952,8 @@ REVOKE ALL ON FUNCTION
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),
+	pooldiag.slow_query_log(),
+	pooldiag.slow_query_stats(),
 	pooldiag.refusals(),
 	pooldiag.refusal_log(),
 	pooldiag.refusal_sources(),
@@ -874,6 +978,8 @@ GRANT SELECT ON
 	pooldiag.slow_queries,
 	pooldiag.leaks,
 	pooldiag.blocking,
+	pooldiag.slow_query_log,
+	pooldiag.slow_query_stats,
 	pooldiag.refusals,
 	pooldiag.refusal_log,
 	pooldiag.refusal_sources,
@@ -892,6 +998,8 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.slow_queries(),
 	pooldiag.leaks(),
 	pooldiag.blocking(),
+	pooldiag.slow_query_log(),
+	pooldiag.slow_query_stats(),
 	pooldiag.refusals(),
 	pooldiag.refusal_log(),
 	pooldiag.refusal_sources(),
