@@ -155,7 +155,8 @@ pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now)
 
 		if (!row->used)
 			continue;
-		pooldiag_peak_raise(&row->connections_peak, row->tally.connections, now);
+		row->most_connections = Max(row->most_connected, row->tally.connections);
+		row->most_connected = row->connected;
 		pooldiag_peak_raise(&row->checked_out_peak, pooldiag_tally_checked_out(&row->tally), now);
 		if (row->tally.connections > 0)
 			row->empty_since = 0;

@@ -46,6 +46,7 @@ typedef struct SlotMemory
 	uint64 generation; /* of the directory when the pool was found */
 	uint32 key;		   /* hash of what the pool was found by */
 	int pool;
+	bool busy;	  /* what this tick has of it is an earlier one's */
 	int database; /* rows in the sample's tables of peaks, or -1 */
 	int role;
 	PoolDiagBackend backend; /* what a tick touches stands first in it */
@@ -64,6 +65,7 @@ configure(void)
 	PoolDiagPoolDef *defs = pooldiag_settings_pool_defs(&count);
 
 	pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
+	pooldiag_presence_release(pooldiag_presence, &sample->pools);
 	pfree(defs);
 	sample->interval_ms = pooldiag_sample_interval;
 	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
@@ -141,7 +143,8 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 	PoolDiagRead read =
 		pooldiag_backends_read(procno, POOLDIAG_READ_CLIENT, READ_TRIES, &slot->backend);
 
-	if (read == POOLDIAG_SLOT_BUSY)
+	slot->busy = read == POOLDIAG_SLOT_BUSY;
+	if (slot->busy)
 		sample->self.busy_slots++;
 	if (slot->backend.pid == 0)
 		return;
@@ -154,29 +157,6 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 		(slot->backend.state == POOLDIAG_ACTIVE || slot->backend.state == POOLDIAG_FASTPATH))
 		pooldiag_waits_add(&sample->waits, &sample->pools, slot->pool,
 						   slot->backend.wait_event_info, 1);
-}
-
-static void
-take_sample(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	pooldiag_sample_clear_counts(sample);
-	if (sample->waits_resets != pooldiag_counters_resets())
-	{
-		memset(&sample->waits, 0, sizeof(sample->waits));
-		sample->waits_resets = pooldiag_counters_resets();
-	}
-	maybe_room = true;
-	for (int procno = 0; procno < MaxConnections; procno++)
-		sample_slot(&slots[procno], procno, now);
-	pooldiag_counters_follow(&sample->pools);
-	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
-	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
-	sample->at = now;
-	pooldiag_sample_raise_peaks(sample, now);
-	pooldiag_sample_raise_connections(sample, pooldiag_counters_take_peak(), now);
-	pooldiag_advisor_watch(sample, now);
 }
 
 static int64
@@ -203,6 +183,68 @@ static double
 monotonic_ms(void)
 {
 	return nanoseconds(CLOCK_MONOTONIC) / 1e6;
+}
+
+/* What sessions have told goes into the counts and peaks of their pools; false if one is at it. */
+static bool
+hear_sessions(void)
+{
+	return pooldiag_presence_hear(pooldiag_presence, &sample->pools, (int64) monotonic_ms());
+}
+
+/* Outside of a tick. Published, as a sampler that ends here has taken up what nobody will tell again. */
+static void
+hear_between_ticks(void)
+{
+	if (pooldiag_presence_waiting(pooldiag_presence) == 0)
+		return;
+	(void) hear_sessions();
+	pooldiag_shared_publish(sample);
+}
+
+/* Brings what sessions have told in line with what the scan has seen, which began at that word. */
+static void
+compare_sessions(uint64 since, TimestampTz now)
+{
+	for (int procno = 0; procno < MaxConnections; procno++)
+	{
+		const SlotMemory *slot = &slots[procno];
+		bool is_known = slot->backend.pid != 0 && slot->backend.state != POOLDIAG_STARTING;
+
+		if (!slot->busy)
+			pooldiag_presence_compare(pooldiag_presence, &sample->pools, procno, slot->backend.pid,
+									  is_known ? slot->pool : POOLDIAG_NO_POOL, since, now);
+	}
+}
+
+static void
+take_sample(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint64 since;
+
+	(void) hear_sessions();
+	pooldiag_sample_clear_counts(sample);
+	if (sample->waits_resets != pooldiag_counters_resets())
+	{
+		memset(&sample->waits, 0, sizeof(sample->waits));
+		sample->waits_resets = pooldiag_counters_resets();
+	}
+	maybe_room = true;
+	since = pooldiag_presence_next(pooldiag_presence);
+	pg_memory_barrier();
+	for (int procno = 0; procno < MaxConnections; procno++)
+		sample_slot(&slots[procno], procno, now);
+	pg_memory_barrier();
+	if (hear_sessions())
+		compare_sessions(since, now);
+	pooldiag_counters_follow(&sample->pools);
+	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
+	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
+	sample->at = now;
+	pooldiag_sample_raise_peaks(sample, now);
+	pooldiag_sample_raise_connections(sample, pooldiag_counters_take_peak(), now);
+	pooldiag_advisor_watch(sample, now);
 }
 
 /* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. */
@@ -260,6 +302,7 @@ start_sampling(void)
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
 	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size();
+	pooldiag_presence_recount(pooldiag_presence, &sample->pools);
 	configure();
 
 	pooldiag_control->sampler_procno = MyProcNumber;
@@ -291,6 +334,8 @@ pooldiag_sampler_main(Datum main_arg)
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
+			/* What was told before belongs to the pools that there were. */
+			hear_between_ticks();
 			ProcessConfigFile(PGC_SIGHUP);
 			configure();
 			/* A shorter interval takes effect at once. */
@@ -311,6 +356,8 @@ pooldiag_sampler_main(Datum main_arg)
 			tick();
 		else if (pooldiag_refusals_piled_up())
 			pooldiag_refusals_drain(NULL, NULL);
+		else if (pooldiag_presence_waiting(pooldiag_presence) >= POOLDIAG_PRESENCE_PILE)
+			hear_between_ticks();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(0, ceil(next - monotonic_ms())), wait_event);

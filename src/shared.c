@@ -15,6 +15,9 @@
  *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
  *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
  *	  its buffer is then the next to be written.
+ * presence
+ *	  The PoolDiagPresence: what sessions tell of their coming and going, and what the sampler makes of it; see
+ *	  presence.c.
  * refusals
  *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
  *
@@ -39,6 +42,7 @@
 
 PoolDiagControl *pooldiag_control = NULL;
 PoolDiagLedger *pooldiag_ledger = NULL;
+PoolDiagPresence *pooldiag_presence = NULL;
 static PoolDiagIdentity *identities = NULL;
 static char *samples = NULL;
 
@@ -94,6 +98,20 @@ attach_samples(char *at, bool made)
 	samples = at;
 }
 
+static Size
+presence_size(void)
+{
+	return pooldiag_presence_size(MaxConnections);
+}
+
+static void
+attach_presence(char *at, bool made)
+{
+	pooldiag_presence = (PoolDiagPresence *) at;
+	if (made)
+		pooldiag_presence_init(pooldiag_presence, MaxConnections);
+}
+
 static void
 attach_ledger(char *at, bool made)
 {
@@ -116,6 +134,7 @@ static const struct
 	{"identities", identities_size, attach_identities},
 	{"samples", samples_size, attach_samples},
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
+	{"presence", presence_size, attach_presence},
 	{"refusals", pooldiag_ledger_size, attach_ledger},
 };
 
