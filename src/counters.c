@@ -309,6 +309,8 @@ tell(const PoolDiagSlot *slot, bool leaves)
 	word.at = GetCurrentTimestamp();
 	word.procno = MyProcNumber;
 	word.pid = MyProcPid;
+	word.databaseid = MyProc->databaseId;
+	word.roleid = MyProc->roleId;
 	word.leaves = leaves;
 	strlcpy(word.user, identity->user, NAMEDATALEN);
 	strlcpy(word.database, identity->database, NAMEDATALEN);

@@ -6,11 +6,12 @@
  * session leaves a word in a ring when it has finished its start-up, when its application name has changed, and
  * when it ends: an atomic addition and a copy of some 200 bytes, without a lock, a wait or a choice to make. The
  * order of the words is the order of what happened. The sampler takes them up in that order, finds the pool of
- * each as it does for what it samples, and so has each pool's connections at every moment: pools that live for
+ * each as it does for what it samples, and so has the connections of each pool, database and role at every
+ * moment: pools that live for
  * a moment only, a full directory and new definitions need no case of their own.
  *
  * Owned by the sampler, in shared memory so that the next sampler goes on from there: of each slot, which
- * process it knows there and in which pool's count that is. A row's count of connected sessions is at all times
+ * process it knows there and in which counts that is. A row's count of connected sessions is at all times
  * the number of slots that say so.
  *
  * What the sampler sees when it samples, mends what was told: a session whose pool has become another one by new
@@ -28,11 +29,13 @@
 /* What the sampler knows of a slot. */
 typedef struct Slot
 {
-	int pid;	  /* 0: nobody is there */
-	int left;	  /* the process that has told last that it ends */
-	int pool;	  /* in whose count it is, or POOLDIAG_NO_POOL */
-	uint64 heard; /* what follows the last word of it */
+	int pid;		   /* 0: nobody is there */
+	int left;		   /* the process that has told last that it ends */
+	uint64 heard;	   /* what follows the last word of it */
+	PoolDiagSeat seat; /* in whose counts it is */
 } Slot;
+
+static const PoolDiagSeat nowhere = {POOLDIAG_NO_POOL, -1, -1};
 
 static Slot *
 slots_of(PoolDiagPresence *presence)
@@ -64,7 +67,7 @@ pooldiag_presence_init(PoolDiagPresence *presence, int slots)
 	pg_atomic_init_u64(&presence->lost, 0);
 	pg_atomic_init_u64(&presence->mended, 0);
 	for (int i = 0; i < slots; i++)
-		slots_of(presence)[i].pool = POOLDIAG_NO_POOL;
+		slots_of(presence)[i].seat = nowhere;
 	pooldiag_ring_init(ring_of(presence), POOLDIAG_PRESENCE_ROOM, sizeof(PoolDiagWord));
 }
 
@@ -89,52 +92,75 @@ pooldiag_presence_waiting(PoolDiagPresence *presence)
 	return pooldiag_presence_next(presence) - pg_atomic_read_u64(&presence->heard);
 }
 
-/* The session in that slot, if there is one, is in no pool's count any more. */
+/* From this instant on a session is in that pool's count, or with POOLDIAG_NO_POOL in none. */
 static void
-uncount(Slot *slot, PoolDiagPools *pools, TimestampTz at)
+seat_in_pool(PoolDiagSeat *seat, PoolDiagPools *pools, int pool, TimestampTz at)
 {
-	if (slot->pool != POOLDIAG_NO_POOL)
+	if (seat->pool == pool)
+		return;
+	if (seat->pool != POOLDIAG_NO_POOL)
 	{
-		PoolDiagPool *row = &pools->rows[slot->pool];
+		PoolDiagPool *row = &pools->rows[seat->pool];
 
 		if (--row->connected == 0)
 			row->empty_since = at;
 	}
-	slot->pool = POOLDIAG_NO_POOL;
+	seat->pool = pool;
+	if (pool != POOLDIAG_NO_POOL)
+	{
+		PoolDiagPool *row = &pools->rows[pool];
+
+		row->connected++;
+		row->empty_since = 0;
+		row->most_connected = Max(row->most_connected, row->connected);
+		pooldiag_peak_raise(&row->connections_peak, row->connected, at);
+	}
 }
 
-/* It is in that pool's, from this instant on. */
+/* The same for its database, or its role: from row *seat of the table to another. */
 static void
-count(Slot *slot, PoolDiagPools *pools, int pool, TimestampTz at)
+seat_in_table(int *seat, PoolDiagPeakTable *table, int row, TimestampTz at)
 {
-	PoolDiagPool *row = &pools->rows[pool];
-
-	if (slot->pool == pool)
+	if (*seat == row)
 		return;
-	uncount(slot, pools, at);
-	slot->pool = pool;
-	row->connected++;
-	row->empty_since = 0;
-	if (row->connected > row->most_connected)
-		row->most_connected = row->connected;
-	pooldiag_peak_raise(&row->connections_peak, row->connected, at);
+	if (*seat >= 0)
+		table->rows[*seat].connected--;
+	*seat = row;
+	if (row >= 0)
+	{
+		table->rows[row].connected++;
+		pooldiag_peak_raise(&table->rows[row].peak, table->rows[row].connected, at);
+	}
 }
 
 static void
-take_up(PoolDiagPresence *presence, PoolDiagPools *pools, const PoolDiagWord *word, uint64 number)
+seat(Slot *slot, const PoolDiagAudience *audience, const PoolDiagSeat *to, TimestampTz at)
+{
+	seat_in_pool(&slot->seat, audience->pools, to->pool, at);
+	seat_in_table(&slot->seat.database, audience->databases, to->database, at);
+	seat_in_table(&slot->seat.role, audience->roles, to->role, at);
+}
+
+static void
+take_up(PoolDiagPresence *presence, const PoolDiagAudience *audience, const PoolDiagWord *word,
+		uint64 number)
 {
 	Slot *slot = &slots_of(presence)[word->procno];
+	PoolDiagSeat to;
 
 	slot->heard = number + 1;
 	/* Another process there has ended, and its last word was lost. */
 	if (slot->pid != word->pid || word->leaves)
-		uncount(slot, pools, word->at);
+		seat(slot, audience, &nowhere, word->at);
 	slot->pid = word->leaves ? 0 : word->pid;
 	slot->left = word->leaves ? word->pid : 0;
-	if (!word->leaves)
-		count(slot, pools,
-			  pooldiag_pools_assign(pools, word->user, word->database, word->application_name),
-			  word->at);
+	if (word->leaves)
+		return;
+	to.pool =
+		pooldiag_pools_assign(audience->pools, word->user, word->database, word->application_name);
+	to.database = pooldiag_peaks_row(audience->databases, word->databaseid);
+	to.role = pooldiag_peaks_row(audience->roles, word->roleid);
+	seat(slot, audience, &to, word->at);
 }
 
 /* Is there hope that the writer of this word goes on? */
@@ -150,11 +176,11 @@ is_waited_for(PoolDiagPresence *presence, uint64 number, int64 now_ms)
 }
 
 /*
- * Takes up what sessions have told until now, and raises the peaks of their pools. False if it stopped at a word
+ * Takes up what sessions have told until now, and raises the peaks of who has them. False if it stopped at a word
  * that is being written: that is waited for, over calls, as those after it mean something else without it.
  */
 bool
-pooldiag_presence_hear(PoolDiagPresence *presence, PoolDiagPools *pools, int64 now_ms)
+pooldiag_presence_hear(PoolDiagPresence *presence, const PoolDiagAudience *audience, int64 now_ms)
 {
 	PoolDiagRing *ring = ring_of(presence);
 	uint64 end = pooldiag_ring_next(ring);
@@ -176,7 +202,7 @@ pooldiag_presence_hear(PoolDiagPresence *presence, PoolDiagPools *pools, int64 n
 		if (entry == POOLDIAG_RING_UNFINISHED && is_waited_for(presence, heard, now_ms))
 			break;
 		if (entry == POOLDIAG_RING_WHOLE)
-			take_up(presence, pools, &word, heard);
+			take_up(presence, audience, &word, heard);
 		else
 			lost++;
 	}
@@ -191,12 +217,12 @@ pooldiag_presence_hear(PoolDiagPresence *presence, PoolDiagPools *pools, int64 n
 
 /*
  * The sampler has seen process pid (0: nobody) in that slot, in a scan that began when word number since was the
- * next one, and has found that pool for it, or none as it is starting or ending. To be called after the scan,
- * when all words are taken up.
+ * next one, and has found those rows for it, or no pool as it is starting or ending. To be called after the
+ * scan, when all words are taken up.
  */
 void
-pooldiag_presence_compare(PoolDiagPresence *presence, PoolDiagPools *pools, int procno, int pid,
-						  int pool, uint64 since, TimestampTz now)
+pooldiag_presence_compare(PoolDiagPresence *presence, const PoolDiagAudience *audience, int procno,
+						  int pid, const PoolDiagSeat *seen, uint64 since, TimestampTz now)
 {
 	Slot *slot = &slots_of(presence)[procno];
 
@@ -205,35 +231,53 @@ pooldiag_presence_compare(PoolDiagPresence *presence, PoolDiagPools *pools, int 
 	if (slot->pid != pid && slot->pid != 0)
 	{
 		/* It has gone without a word. */
-		uncount(slot, pools, now);
+		seat(slot, audience, &nowhere, now);
 		slot->pid = 0;
 		pg_atomic_fetch_add_u64(&presence->mended, 1);
 	}
 	/* Who has told that it ends may be seen for a moment still. */
-	if (pid == 0 || pool == POOLDIAG_NO_POOL || pid == slot->left)
+	if (pid == 0 || seen->pool == POOLDIAG_NO_POOL || pid == slot->left)
 		return;
 	if (slot->pid == 0)
 	{
 		slot->pid = pid;
 		pg_atomic_fetch_add_u64(&presence->mended, 1);
 	}
-	count(slot, pools, pool, now);
+	seat(slot, audience, seen, now);
 }
 
-/* A new sampler has a directory that a former one left: makes its counts what the slots say. */
-void
-pooldiag_presence_recount(PoolDiagPresence *presence, PoolDiagPools *pools)
+/* Counts a session of a former sampler's in a table, if that has its row. */
+static void
+recount_in_table(int *seat, PoolDiagPeakTable *table)
 {
+	if (*seat >= 0 && *seat < table->used)
+		table->rows[*seat].connected++;
+	else
+		*seat = -1;
+}
+
+/* A new sampler has what a former one left: makes its counts what the slots say. */
+void
+pooldiag_presence_recount(PoolDiagPresence *presence, const PoolDiagAudience *audience)
+{
+	PoolDiagPools *pools = audience->pools;
+
 	for (int i = 0; i <= pools->capacity; i++)
 		pools->rows[i].connected = 0;
+	for (int i = 0; i < audience->databases->used; i++)
+		audience->databases->rows[i].connected = 0;
+	for (int i = 0; i < audience->roles->used; i++)
+		audience->roles->rows[i].connected = 0;
 	for (int i = 0; i < presence->slots; i++)
 	{
-		Slot *slot = &slots_of(presence)[i];
+		PoolDiagSeat *seat = &slots_of(presence)[i].seat;
 
-		if (slot->pool != POOLDIAG_NO_POOL && pools->rows[slot->pool].used)
-			pools->rows[slot->pool].connected++;
+		if (seat->pool != POOLDIAG_NO_POOL && pools->rows[seat->pool].used)
+			pools->rows[seat->pool].connected++;
 		else
-			slot->pool = POOLDIAG_NO_POOL;
+			seat->pool = POOLDIAG_NO_POOL;
+		recount_in_table(&seat->database, audience->databases);
+		recount_in_table(&seat->role, audience->roles);
 	}
 }
 
@@ -242,13 +286,13 @@ pooldiag_presence_recount(PoolDiagPresence *presence, PoolDiagPools *pools)
  * are seen. A pool that has one of them has a count, so that a row without is another pool's, or nobody's.
  */
 void
-pooldiag_presence_release(PoolDiagPresence *presence, PoolDiagPools *pools)
+pooldiag_presence_release(PoolDiagPresence *presence, const PoolDiagPools *pools)
 {
 	for (int i = 0; i < presence->slots; i++)
 	{
-		Slot *slot = &slots_of(presence)[i];
+		PoolDiagSeat *seat = &slots_of(presence)[i].seat;
 
-		if (slot->pool != POOLDIAG_NO_POOL && pools->rows[slot->pool].connected == 0)
-			slot->pool = POOLDIAG_NO_POOL;
+		if (seat->pool != POOLDIAG_NO_POOL && pools->rows[seat->pool].connected == 0)
+			seat->pool = POOLDIAG_NO_POOL;
 	}
 }

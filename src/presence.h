@@ -9,6 +9,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "peaks.h"
 #include "pools.h"
 #include "ring.h"
 
@@ -25,11 +26,29 @@ typedef struct PoolDiagWord
 	TimestampTz at;
 	int32 procno;
 	int32 pid;
+	uint32 databaseid;
+	uint32 roleid;
 	int64 leaves; /* 1: it ends. 0: it is there, under these names */
 	char user[NAMEDATALEN];
 	char database[NAMEDATALEN];
 	char application_name[NAMEDATALEN];
 } PoolDiagWord;
+
+/* Where sessions are counted. */
+typedef struct PoolDiagAudience
+{
+	PoolDiagPools *pools;
+	PoolDiagPeakTable *databases;
+	PoolDiagPeakTable *roles;
+} PoolDiagAudience;
+
+/* In which rows of these a session is; each may be -1. */
+typedef struct PoolDiagSeat
+{
+	int pool;
+	int database;
+	int role;
+} PoolDiagSeat;
 
 typedef struct PoolDiagPresence
 {
@@ -51,10 +70,12 @@ extern uint64 pooldiag_presence_tell(PoolDiagPresence *presence, const PoolDiagW
 /* In the sampler. */
 extern uint64 pooldiag_presence_waiting(PoolDiagPresence *presence);
 extern uint64 pooldiag_presence_next(PoolDiagPresence *presence);
-extern bool pooldiag_presence_hear(PoolDiagPresence *presence, PoolDiagPools *pools, int64 now_ms);
-extern void pooldiag_presence_compare(PoolDiagPresence *presence, PoolDiagPools *pools, int procno,
-									  int pid, int pool, uint64 since, TimestampTz now);
-extern void pooldiag_presence_recount(PoolDiagPresence *presence, PoolDiagPools *pools);
-extern void pooldiag_presence_release(PoolDiagPresence *presence, PoolDiagPools *pools);
+extern bool
+pooldiag_presence_hear(PoolDiagPresence *presence, const PoolDiagAudience *audience, int64 now_ms);
+extern void
+pooldiag_presence_compare(PoolDiagPresence *presence, const PoolDiagAudience *audience, int procno,
+						  int pid, const PoolDiagSeat *seen, uint64 since, TimestampTz now);
+extern void pooldiag_presence_recount(PoolDiagPresence *presence, const PoolDiagAudience *audience);
+extern void pooldiag_presence_release(PoolDiagPresence *presence, const PoolDiagPools *pools);
 
 #endif /* POOLDIAG_PRESENCE_H */

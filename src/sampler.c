@@ -108,7 +108,7 @@ count_peak_row(PoolDiagPeakTable *table, Oid oid, int remembered)
 	if (!OidIsValid(oid))
 		return -1;
 	if (row < 0 || row >= table->used || table->rows[row].oid != oid)
-		row = pooldiag_sample_peak_row(table, oid);
+		row = pooldiag_peaks_row(table, oid);
 	if (row >= 0)
 		table->rows[row].connections++;
 	return row;
@@ -185,11 +185,21 @@ monotonic_ms(void)
 	return nanoseconds(CLOCK_MONOTONIC) / 1e6;
 }
 
-/* What sessions have told goes into the counts and peaks of their pools; false if one is at it. */
+static PoolDiagAudience
+audience_of_sample(void)
+{
+	PoolDiagAudience audience = {&sample->pools, &sample->databases, &sample->roles};
+
+	return audience;
+}
+
+/* What sessions have told goes into the counts and peaks of pools, databases and roles; false if one is at it. */
 static bool
 hear_sessions(void)
 {
-	return pooldiag_presence_hear(pooldiag_presence, &sample->pools, (int64) monotonic_ms());
+	PoolDiagAudience audience = audience_of_sample();
+
+	return pooldiag_presence_hear(pooldiag_presence, &audience, (int64) monotonic_ms());
 }
 
 /* Outside of a tick. Published, as a sampler that ends here has taken up what nobody will tell again. */
@@ -206,14 +216,17 @@ hear_between_ticks(void)
 static void
 compare_sessions(uint64 since, TimestampTz now)
 {
+	PoolDiagAudience audience = audience_of_sample();
+
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
 		const SlotMemory *slot = &slots[procno];
 		bool is_known = slot->backend.pid != 0 && slot->backend.state != POOLDIAG_STARTING;
+		PoolDiagSeat seen = {is_known ? slot->pool : POOLDIAG_NO_POOL, slot->database, slot->role};
 
 		if (!slot->busy)
-			pooldiag_presence_compare(pooldiag_presence, &sample->pools, procno, slot->backend.pid,
-									  is_known ? slot->pool : POOLDIAG_NO_POOL, since, now);
+			pooldiag_presence_compare(pooldiag_presence, &audience, procno, slot->backend.pid,
+									  &seen, since, now);
 	}
 }
 
@@ -290,6 +303,7 @@ start_sampling(void)
 {
 	Size size = pooldiag_sample_size(pooldiag_max_pools);
 	Size slots_size = mul_size(sizeof(SlotMemory), MaxConnections);
+	PoolDiagAudience audience;
 
 	sample = pooldiag_shared_read();
 	if (sample == NULL)
@@ -302,7 +316,8 @@ start_sampling(void)
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
 	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size();
-	pooldiag_presence_recount(pooldiag_presence, &sample->pools);
+	audience = audience_of_sample();
+	pooldiag_presence_recount(pooldiag_presence, &audience);
 	configure();
 
 	pooldiag_control->sampler_procno = MyProcNumber;

@@ -177,7 +177,7 @@ COMMENT ON COLUMN pooldiag.utilization.capacity IS
 COMMENT ON COLUMN pooldiag.utilization.utilization_percent IS
 	'Of a pool 100 * checked_out / (instances * size), else 100 * connections / capacity. May pass 100.';
 COMMENT ON COLUMN pooldiag.utilization.peak_connections IS
-	'Most connections that a sample has seen since server start; NULL without preloading.';
+	'Most connections at once since server start, between two samples too; NULL without preloading.';
 COMMENT ON COLUMN pooldiag.utilization.peak_at IS
 	'When that was.';
 

@@ -1,4 +1,4 @@
-# Peaks of pools are exact: spikes between two ticks, against what the clients have held open at once. The sampler
+# Peaks of pools, databases and roles are exact: spikes between two ticks, against what the clients have held open at once. The sampler
 # takes a tick only when it is told to.
 
 use strict;
@@ -31,11 +31,12 @@ sub tick { $eye->query('SELECT pooldiag.sample_now()'); return; }
 sub of_self { return $eye->value("SELECT value FROM pooldiag.self WHERE name = '$_[0]'"); }
 sub discovered { return "$me\@postgres/" . ($_[0] =~ m{/} ? qq{"$_[0]"} : $_[0]); }
 
-# The peak of a pool, as the last tick has left it.
+# The peak of a pool, or of something else, as the last tick has left it.
 sub peak
 {
-	my ($pool) = @_;
-	return ($eye->column("SELECT peak_connections FROM pooldiag.utilization WHERE scope = 'pool' AND name = '$pool'"))[0];
+	my ($name, $scope) = @_;
+	$scope //= 'pool';
+	return ($eye->column("SELECT peak_connections FROM pooldiag.utilization WHERE scope = '$scope' AND name = '$name'"))[0];
 }
 
 sub open_all { my ($count, @params) = @_; return map { PoolDiag::Session->connect($node, @params) } 1 .. $count; }
@@ -86,6 +87,19 @@ is($eye->value(q{SELECT sum(connections) FROM pooldiag.utilization WHERE scope =
 one_more('web', 'declared', application_name => 'web');
 one_more(discovered('known'), 'discovered', application_name => 'known');
 
+# A database.
+$eye->query('CREATE DATABASE apart');
+@all = map { open_all(4, database => 'apart', application_name => "app $_") } 1 .. 3;
+$_->query('SET SESSION AUTHORIZATION team_a') for @all;
+$_->query(q{SET application_name = 'both'}) for @all;
+close_all(splice @all, 0, 7);
+push @all, open_all(2, database => 'apart', user => 'team_b');
+close_all(@all);
+tick();
+is(peak('apart', 'database'), 12, 'a database');
+is(peak('team_b', 'role'), 2, 'a role');
+is(peak('team_a', 'role'), undef, 'a role that others have put on');
+
 # A pool of many names: its peak is that of the sum.
 @all = map { open_all(3, user => "team_$_->[0]", application_name => "app $_->[1]") } [ a => 1 ], [ a => 2 ], [ b => 1 ], [ c => 3 ];
 close_all(splice @all, 0, 4);
@@ -93,6 +107,8 @@ push @all, open_all(3, user => 'team_c', application_name => 'app 4');
 close_all(@all);
 tick();
 is(peak('team'), 12, 'a pool of several users and applications');
+is(peak('team_a', 'role'), 6, 'one of the users');
+is(peak('team_c', 'role'), 6, 'another one');
 one_more('team', 'several', user => 'team_b');
 
 # Names that change.
@@ -139,6 +155,7 @@ is(PoolDiag::Session->refusal($node, application_name => 'web', parameters => { 
 close_all(@all);
 tick();
 is(peak('limited@postgres/""'), 2, 'who is refused is in no peak');
+is(peak('limited', 'role'), 2, 'nor of the role');
 one_more('web', 'refused', application_name => 'web');
 
 # New definitions: what was before belongs to the pools that there were, idle sessions move at the next tick.

@@ -1,5 +1,5 @@
 /*
- * link: presence.c ring.c pools.c grammar.c scanner.c glob.c presets.c tally.c state.c
+ * link: presence.c peaks.c ring.c pools.c grammar.c scanner.c glob.c presets.c tally.c state.c
  *
  * Who is connected at every moment: what sessions tell, against a model that keeps a list of them; words that are
  * lost, unfinished or late, new definitions, a full directory, another sampler.
@@ -23,6 +23,9 @@ typedef struct Session
 
 static PoolDiagPresence *presence;
 static PoolDiagPools *pools;
+static PoolDiagPeakTable databases;
+static PoolDiagPeakTable roles;
+static PoolDiagAudience audience = {NULL, &databases, &roles};
 static Session sessions[SLOTS];
 static int64 now;
 static int next_pid;
@@ -44,6 +47,9 @@ begin_with(int capacity, const char *definitions)
 {
 	presence = calloc(1, pooldiag_presence_size(SLOTS));
 	pools = malloc(pooldiag_pools_size(capacity));
+	audience.pools = pools;
+	memset(&databases, 0, sizeof(databases));
+	memset(&roles, 0, sizeof(roles));
 	pooldiag_presence_init(presence, SLOTS);
 	pooldiag_pools_init(pools, capacity);
 	memset(sessions, 0, sizeof(sessions));
@@ -68,6 +74,8 @@ tell(int slot, int pid, const char *application_name)
 	word.at = ++now;
 	word.procno = slot;
 	word.pid = pid;
+	word.databaseid = 1;
+	word.roleid = (uint32) slot % 3 + 1;
 	word.leaves = application_name == NULL;
 	strcpy(word.user, "u");
 	strcpy(word.database, "d");
@@ -129,7 +137,39 @@ assert_row(const char *name, int connected, int most, int peak)
 static bool
 hear(void)
 {
-	return pooldiag_presence_hear(presence, pools, 0);
+	return pooldiag_presence_hear(presence, &audience, 0);
+}
+
+static void
+compare(int slot, int pid, int pool, uint64 since, TimestampTz at)
+{
+	PoolDiagSeat seen = {pool, -1, -1};
+
+	if (pid != 0)
+	{
+		seen.database = pooldiag_peaks_row(&databases, 1);
+		seen.role = pooldiag_peaks_row(&roles, (uint32) slot % 3 + 1);
+	}
+	pooldiag_presence_compare(presence, &audience, slot, pid, &seen, since, at);
+}
+
+/* The session tables say what the model has. */
+static void
+assert_tables(void)
+{
+	int of_role[3] = {0};
+	int all = 0;
+
+	for (int i = 0; i < SLOTS; i++)
+		if (sessions[i].pid != 0)
+		{
+			of_role[i % 3]++;
+			all++;
+		}
+	for (int i = 0; i < databases.used; i++)
+		assert_int_equal(databases.rows[i].connected, all);
+	for (int i = 0; i < roles.used; i++)
+		assert_int_equal(roles.rows[i].connected, of_role[roles.rows[i].oid - 1]);
 }
 
 /* A tick: the scan sees what the model has. */
@@ -156,12 +196,13 @@ tick(void)
 	}
 	assert_true(hear());
 	for (int i = 0; i < SLOTS; i++)
-		pooldiag_presence_compare(presence, pools, i, sessions[i].pid, found[i], since, ++now);
+		compare(i, sessions[i].pid, found[i], since, ++now);
 	for (int i = 0; i <= pools->capacity; i++)
 	{
 		assert_int_equal(pools->rows[i].connected, pools->rows[i].tally.connections);
 		pools->rows[i].most_connected = pools->rows[i].connected;
 	}
+	assert_tables();
 }
 
 static uint64
@@ -199,6 +240,11 @@ test_spike(void **state)
 	assert_row("u@d/jobs", 1, 1, 1);
 	/* It was when the third came, and ended when the last one left. */
 	assert_true(row("web")->connections_peak.at == 1006);
+	assert_int_equal(databases.rows[0].peak.value, 4);
+	assert_true(databases.rows[0].peak.at == 1006);
+	assert_int_equal(pooldiag_peaks_find(&roles, 1)->value, 2);
+	assert_int_equal(pooldiag_peaks_find(&roles, 2)->value, 1);
+	assert_null(pooldiag_peaks_find(&roles, 4));
 	assert_true(row("web")->empty_since == 1009);
 	assert_true(row("u@d/jobs")->empty_since == 0);
 
@@ -243,7 +289,7 @@ test_seen_names(void **state)
 	since = pooldiag_presence_next(presence);
 	a = pooldiag_pools_assign(pools, "u", "d", "a");
 	b = pooldiag_pools_assign(pools, "u", "d", "b");
-	pooldiag_presence_compare(presence, pools, 0, sessions[0].pid, b, since, ++now);
+	compare(0, sessions[0].pid, b, since, ++now);
 	assert_row("u@d/a", 0, 1, 1);
 	assert_row("u@d/b", 1, 1, 1);
 
@@ -251,7 +297,7 @@ test_seen_names(void **state)
 	leave(0);
 	come(0, "a");
 	assert_true(hear());
-	pooldiag_presence_compare(presence, pools, 0, 101, b, since, ++now);
+	compare(0, 101, b, since, ++now);
 	assert_row("u@d/a", 1, 1, 1);
 	assert_row("u@d/b", 0, 1, 1);
 
@@ -259,13 +305,13 @@ test_seen_names(void **state)
 	leave(0);
 	assert_true(hear());
 	since = pooldiag_presence_next(presence);
-	pooldiag_presence_compare(presence, pools, 0, 102, a, since, ++now);
+	compare(0, 102, a, since, ++now);
 	assert_row("u@d/a", 0, 1, 1);
 	/* One that is there, of which no entry tells, as it is about to end. */
 	come(0, "a");
 	assert_true(hear());
 	since = pooldiag_presence_next(presence);
-	pooldiag_presence_compare(presence, pools, 0, sessions[0].pid, POOLDIAG_NO_POOL, since, ++now);
+	compare(0, sessions[0].pid, POOLDIAG_NO_POOL, since, ++now);
 	assert_row("u@d/a", 1, 1, 1);
 	assert_int_equal(mended(), 0);
 	end();
@@ -340,13 +386,13 @@ test_new_sampler(void **state)
 	leave(5);
 	for (int i = 0; i <= pools->capacity; i++)
 		pools->rows[i].connected = 99;
-	pooldiag_presence_recount(presence, pools);
+	pooldiag_presence_recount(presence, &audience);
 	configure("web(application_name=web)");
 	assert_true(hear());
 	assert_row("web", 4, 6, 6);
 	/* One that never had a chance to publish its directory. */
 	pooldiag_pools_init(pools, pools->capacity);
-	pooldiag_presence_recount(presence, pools);
+	pooldiag_presence_recount(presence, &audience);
 	configure("");
 	tick();
 	assert_row("u@d/web", 4, 4, 4);
@@ -401,12 +447,12 @@ test_unfinished(void **state)
 							 pooldiag_ring_size(POOLDIAG_PRESENCE_ROOM, sizeof(PoolDiagWord)));
 	pg_atomic_fetch_add_u64(&ring->next, 1);
 	come(1, "a");
-	assert_false(pooldiag_presence_hear(presence, pools, 5000));
+	assert_false(pooldiag_presence_hear(presence, &audience, 5000));
 	assert_row("u@d/a", 1, 1, 1);
-	assert_false(pooldiag_presence_hear(presence, pools, 5000 + POOLDIAG_PRESENCE_PATIENCE));
+	assert_false(pooldiag_presence_hear(presence, &audience, 5000 + POOLDIAG_PRESENCE_PATIENCE));
 	assert_int_equal(lost(), 0);
 	assert_int_equal(pooldiag_presence_waiting(presence), 2);
-	assert_true(pooldiag_presence_hear(presence, pools, 5001 + POOLDIAG_PRESENCE_PATIENCE));
+	assert_true(pooldiag_presence_hear(presence, &audience, 5001 + POOLDIAG_PRESENCE_PATIENCE));
 	assert_int_equal(lost(), 1);
 	assert_row("u@d/a", 2, 2, 2);
 	end();
@@ -450,7 +496,7 @@ test_histories(void **state)
 			else if (any(50) == 0)
 				tick();
 			else if (any(500) == 0)
-				pooldiag_presence_recount(presence, pools);
+				pooldiag_presence_recount(presence, &audience);
 			else if (sessions[slot].pid == 0)
 				come(slot, name);
 			else if (any(3) == 0)
