@@ -162,8 +162,18 @@ one_more('web', 'refused', application_name => 'web');
 sub define
 {
 	my ($pools, $name) = @_;
+	my $sampler = of_self('sampler_pid');
+
 	$eye->query("ALTER SYSTEM SET pooldiag.pools = '$pools'");
+	# It finds the settings before anybody can have asked for a tick.
+	kill 'STOP', $sampler;
 	reload($node);
+	wait_until('the sampler has the signal', sub
+		{
+			my ($pending) = slurp_file("/proc/$sampler/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
+			return hex(substr $pending, -2) & 1;
+		});
+	kill 'CONT', $sampler;
 	wait_until('the sampler has read the settings', sub
 		{
 			tick();
