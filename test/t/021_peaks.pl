@@ -165,14 +165,15 @@ sub define
 	my $sampler = of_self('sampler_pid');
 
 	$eye->query("ALTER SYSTEM SET pooldiag.pools = '$pools'");
-	# It finds the settings before anybody can have asked for a tick.
-	kill 'STOP', $sampler;
+	# Where that can be seen, it has the settings before anybody can have asked for a tick.
+	my $status = "/proc/$sampler/status";
+	kill 'STOP', $sampler if -r $status;
 	reload($node);
 	wait_until('the sampler has the signal', sub
 		{
-			my ($pending) = slurp_file("/proc/$sampler/status") =~ /^ShdPnd:\s*([0-9a-f]+)/m;
+			my ($pending) = slurp_file($status) =~ /^ShdPnd:\s*([0-9a-f]+)/m;
 			return hex(substr $pending, -2) & 1;
-		});
+		}) if -r $status;
 	kill 'CONT', $sampler;
 	wait_until('the sampler has read the settings', sub
 		{
