@@ -297,6 +297,27 @@ take_name(PoolDiagSlot *slot)
 	my_key = key_of(MyProcPid, slot->application_name);
 }
 
+/* Tells that this session is there under its name, or that it ends; whoever makes a pile wakes the sampler. */
+static void
+tell(const PoolDiagSlot *slot, bool leaves)
+{
+	const PoolDiagIdentity *identity = pooldiag_shared_identity(MyProcNumber);
+	PoolDiagWord word;
+
+	memset(&word, 0, sizeof(word));
+	word.at = GetCurrentTimestamp();
+	word.procno = MyProcNumber;
+	word.pid = MyProcPid;
+	word.databaseid = MyProc->databaseId;
+	word.roleid = MyProc->roleId;
+	word.leaves = leaves;
+	strlcpy(word.user, identity->user, NAMEDATALEN);
+	strlcpy(word.database, identity->database, NAMEDATALEN);
+	strlcpy(word.application_name, slot->application_name, NAMEDATALEN);
+	if ((pooldiag_presence_tell(pooldiag_presence, &word) + 1) % POOLDIAG_PRESENCE_PILE == 0)
+		pooldiag_shared_wake_sampler();
+}
+
 /* Its start-up is over, and took that long; the settings that came with it are in force. */
 void
 pooldiag_counters_connected(int64 connect_us)
@@ -306,6 +327,7 @@ pooldiag_counters_connected(int64 connect_us)
 
 	is_connected = true;
 	take_name(pooldiag_my_slot);
+	tell(pooldiag_my_slot, false);
 	while (connected > most &&
 		   !pg_atomic_compare_exchange_u32(&shared->most_connected, &most, connected))
 		;
@@ -329,6 +351,7 @@ pooldiag_counters_settle(void)
 	{
 		move_counts(-1);
 		take_name(slot);
+		tell(slot, false);
 	}
 	assigned = pg_atomic_read_u64(&slot->assigned);
 	if (unlikely((uint32) assigned != slot->owner) && (uint32) (assigned >> 32) == my_key)
@@ -349,6 +372,7 @@ pooldiag_counters_logout(int64 lifetime_us)
 		pooldiag_counters_settle();
 		move_counts(lifetime_us);
 		pg_atomic_fetch_sub_u32(&shared->connected, 1);
+		tell(pooldiag_my_slot, true);
 	}
 	pooldiag_my_slot->pid = 0;
 	pooldiag_my_slot = NULL;

@@ -45,7 +45,8 @@ static bool
 is_evictable(const PoolDiagPool *row)
 {
 	/* A connection that this tick has not come to yet is still in the count of the one before. */
-	return row->used && !row->declared && row->tally.connections == 0 && row->before == 0;
+	return row->used && !row->declared && row->tally.connections == 0 && row->before == 0 &&
+		   row->connected == 0;
 }
 
 /* Empties a row, leaving the chain that starts at its index alone. */

@@ -30,10 +30,13 @@ typedef struct PoolDiagPool
 		life;  /* tells apart the pools that have had this row; 0: not known to the sampler yet */
 	int next;  /* declared: the next one in order; discovered: the next of its hash chain */
 	int chain; /* first row whose hash is this row's index; no matter what this row holds */
-	PoolDiagTally tally; /* of this tick, so far */
-	int before;			 /* connections at the end of the tick before */
-	int64_t empty_since; /* when its last connection was seen to have gone, 0: it has some */
-	PoolDiagPoolDef def; /* of a discovered pool the patterns are the very names */
+	PoolDiagTally tally;  /* of this tick, so far */
+	int before;			  /* connections at the end of the tick before */
+	int connected;		  /* sessions, as they tell themselves (presence.c): now, */
+	int most_connected;	  /* and the most at once since the last tick */
+	int most_connections; /* of this tick: the most connections at once since the one before */
+	int64_t empty_since;  /* when its last connection was seen to have gone, 0: it has some */
+	PoolDiagPoolDef def;  /* of a discovered pool the patterns are the very names */
 	PoolDiagPoolLimits limits;
 	PoolDiagPeak connections_peak;
 	PoolDiagPeak checked_out_peak;

@@ -184,7 +184,7 @@ put_holders(ReturnSetInfo *result, const char *scope, HTAB *holders, const PoolD
 								 pooldiag_tally_checked_out(&holder->tally));
 		pooldiag_row_int_or_null(&row, holder->limit >= 0, holder->limit);
 		pooldiag_row_percent(&row, holder->tally.connections, holder->limit);
-		put_peak(&row, live, live->sees_all ? pooldiag_sample_find_peak(peaks, holder->oid) : NULL,
+		put_peak(&row, live, live->sees_all ? pooldiag_peaks_find(peaks, holder->oid) : NULL,
 				 holder->tally.connections);
 		pooldiag_row_put(&row, result);
 	}

@@ -95,6 +95,10 @@ put_tables(ReturnSetInfo *result, const PoolDiagSample *sample)
 	put(result, "waits_dropped", true, sample->waits.dropped, "samples since stats_reset");
 	put(result, "sessions_unattributed", true, pooldiag_counters_dropped(),
 		"sessions counted under (other) since stats_reset");
+	put(result, "sessions_unheard", true, pg_atomic_read_u64(&pooldiag_presence->lost),
+		"comings and goings lost since server start");
+	put(result, "sessions_mended", true, pg_atomic_read_u64(&pooldiag_presence->mended),
+		"sessions come or gone untold since server start");
 }
 
 static void

@@ -23,16 +23,6 @@ pooldiag_sample_init(PoolDiagSample *sample, int max_pools)
 	pooldiag_pools_init(&sample->pools, max_pools);
 }
 
-static void
-clear_peak_counts(PoolDiagPeakTable *table)
-{
-	for (int i = 0; i < table->used; i++)
-	{
-		table->rows[i].before = table->rows[i].connections;
-		table->rows[i].connections = 0;
-	}
-}
-
 /* Forgets what was counted, and keeps peaks, the directory, and since when rules fire. */
 void
 pooldiag_sample_clear_counts(PoolDiagSample *sample)
@@ -45,8 +35,8 @@ pooldiag_sample_clear_counts(PoolDiagSample *sample)
 		row->before = row->tally.connections;
 		memset(&row->tally, 0, sizeof(PoolDiagTally));
 	}
-	clear_peak_counts(&sample->databases);
-	clear_peak_counts(&sample->roles);
+	pooldiag_peaks_clear(&sample->databases);
+	pooldiag_peaks_clear(&sample->roles);
 }
 
 PoolDiagCounted
@@ -80,58 +70,11 @@ pooldiag_sample_add(PoolDiagSample *sample, const PoolDiagBackend *backend, int 
 	}
 }
 
-/*
- * The row that keeps the peak of a database or role. A full table gives up the row that has no
- * connections and the lowest peak; with 256 of them connected at once there is none to give, and
- * the result is -1.
- */
-int
-pooldiag_sample_peak_row(PoolDiagPeakTable *table, Oid oid)
-{
-	int best = -1;
-
-	for (int i = 0; i < table->used; i++)
-		if (table->rows[i].oid == oid)
-			return i;
-	if (table->used < POOLDIAG_PEAK_ROWS)
-		best = table->used++;
-	else
-	{
-		for (int i = 0; i < table->used; i++)
-			if (table->rows[i].connections == 0 && table->rows[i].before == 0 &&
-				(best < 0 || table->rows[i].peak.value < table->rows[best].peak.value))
-				best = i;
-		if (best < 0)
-			return -1;
-		table->evictions++;
-	}
-	memset(&table->rows[best], 0, sizeof(PoolDiagPeakRow));
-	table->rows[best].oid = oid;
-	return best;
-}
-
-/* The peak of a database or role, or NULL where none is kept. */
-const PoolDiagPeak *
-pooldiag_sample_find_peak(const PoolDiagPeakTable *table, Oid oid)
-{
-	for (int i = 0; i < table->used; i++)
-		if (table->rows[i].oid == oid)
-			return &table->rows[i].peak;
-	return NULL;
-}
-
 /* Of that many connections, how many live in reserved slots: the server's overflow. */
 int
 pooldiag_sample_reserved_used(int connections)
 {
 	return Max(0, connections - pooldiag_backends_usable());
-}
-
-static void
-raise_peak_table(PoolDiagPeakTable *table, TimestampTz now)
-{
-	for (int i = 0; i < table->used; i++)
-		pooldiag_peak_raise(&table->rows[i].peak, table->rows[i].connections, now);
 }
 
 /* Raises the server's peaks: there were that many connections at once. */
@@ -155,13 +98,14 @@ pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now)
 
 		if (!row->used)
 			continue;
-		pooldiag_peak_raise(&row->connections_peak, row->tally.connections, now);
+		row->most_connections = Max(row->most_connected, row->tally.connections);
+		row->most_connected = row->connected;
 		pooldiag_peak_raise(&row->checked_out_peak, pooldiag_tally_checked_out(&row->tally), now);
 		if (row->tally.connections > 0)
 			row->empty_since = 0;
 		else if (row->empty_since == 0)
 			row->empty_since = now;
 	}
-	raise_peak_table(&sample->databases, now);
-	raise_peak_table(&sample->roles, now);
+	pooldiag_peaks_raise(&sample->databases, now);
+	pooldiag_peaks_raise(&sample->roles, now);
 }

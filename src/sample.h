@@ -9,28 +9,10 @@
 #include "datatype/timestamp.h"
 
 #include "backends.h"
+#include "peaks.h"
 #include "pools.h"
 #include "tally.h"
 #include "waits.h"
-
-/* Databases, and roles, whose peaks are kept. Beyond that the emptiest makes way, and is counted.
- */
-#define POOLDIAG_PEAK_ROWS 256
-
-typedef struct PoolDiagPeakRow
-{
-	Oid oid;
-	int connections; /* of this tick, so far */
-	int before;		 /* at the end of the tick before */
-	PoolDiagPeak peak;
-} PoolDiagPeakRow;
-
-typedef struct PoolDiagPeakTable
-{
-	int used;
-	uint64 evictions;
-	PoolDiagPeakRow rows[POOLDIAG_PEAK_ROWS];
-} PoolDiagPeakTable;
 
 /* What the sampler costs. CPU is its process's user and system time. */
 typedef struct PoolDiagSelf
@@ -79,11 +61,9 @@ extern void pooldiag_sample_clear_counts(PoolDiagSample *sample);
 extern void pooldiag_sample_add(PoolDiagSample *sample, const PoolDiagBackend *backend, int pool,
 								TimestampTz now);
 extern PoolDiagCounted pooldiag_sample_counted(const PoolDiagBackend *backend);
-extern int pooldiag_sample_peak_row(PoolDiagPeakTable *table, Oid oid);
 extern void pooldiag_sample_raise_peaks(PoolDiagSample *sample, TimestampTz now);
 extern void
 pooldiag_sample_raise_connections(PoolDiagSample *sample, int connections, TimestampTz now);
 extern int pooldiag_sample_reserved_used(int connections);
-extern const PoolDiagPeak *pooldiag_sample_find_peak(const PoolDiagPeakTable *table, Oid oid);
 
 #endif /* POOLDIAG_SAMPLE_H */

@@ -50,6 +50,7 @@ typedef struct SlotMemory
 	uint64 generation; /* of the directory when the pool was found */
 	uint32 key;		   /* hash of what the pool was found by */
 	int pool;
+	bool busy;	  /* what this tick has of it is an earlier one's */
 	int database; /* rows in the sample's tables of peaks, or -1 */
 	int role;
 	PoolDiagBackend backend; /* what a tick touches stands first in it */
@@ -69,6 +70,7 @@ configure(void)
 	PoolDiagPoolDef *defs = pooldiag_settings_pool_defs(&count);
 
 	pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
+	pooldiag_presence_release(pooldiag_presence, &sample->pools);
 	pfree(defs);
 	pooldiag_counters_set_slow(defaults.slow_ms * 1000);
 	sample->interval_ms = pooldiag_sample_interval;
@@ -112,7 +114,7 @@ count_peak_row(PoolDiagPeakTable *table, Oid oid, int remembered)
 	if (!OidIsValid(oid))
 		return -1;
 	if (row < 0 || row >= table->used || table->rows[row].oid != oid)
-		row = pooldiag_sample_peak_row(table, oid);
+		row = pooldiag_peaks_row(table, oid);
 	if (row >= 0)
 		table->rows[row].connections++;
 	return row;
@@ -147,7 +149,8 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 	PoolDiagRead read =
 		pooldiag_backends_read(procno, POOLDIAG_READ_CLIENT, READ_TRIES, &slot->backend);
 
-	if (read == POOLDIAG_SLOT_BUSY)
+	slot->busy = read == POOLDIAG_SLOT_BUSY;
+	if (slot->busy)
 		sample->self.busy_slots++;
 	if (slot->backend.pid == 0)
 		return;
@@ -160,30 +163,6 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 		(slot->backend.state == POOLDIAG_ACTIVE || slot->backend.state == POOLDIAG_FASTPATH))
 		pooldiag_waits_add(&sample->waits, &sample->pools, slot->pool,
 						   slot->backend.wait_event_info, 1);
-}
-
-static void
-take_sample(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	pooldiag_sample_clear_counts(sample);
-	if (sample->waits_resets != pooldiag_counters_resets())
-	{
-		memset(&sample->waits, 0, sizeof(sample->waits));
-		sample->waits_resets = pooldiag_counters_resets();
-	}
-	maybe_room = true;
-	for (int procno = 0; procno < MaxConnections; procno++)
-		sample_slot(&slots[procno], procno, now);
-	pooldiag_counters_follow(&sample->pools);
-	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
-	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
-	sample->at = now;
-	pooldiag_sample_raise_peaks(sample, now);
-	sample->most_connections = pooldiag_counters_take_peak();
-	pooldiag_sample_raise_connections(sample, sample->most_connections, now);
-	pooldiag_advisor_watch(sample, now);
 }
 
 /* Counts a refused connection to its pool. What a stranger sends makes none. */
@@ -244,6 +223,82 @@ monotonic_ms(void)
 	return nanoseconds(CLOCK_MONOTONIC) / 1e6;
 }
 
+static PoolDiagAudience
+audience_of_sample(void)
+{
+	PoolDiagAudience audience = {&sample->pools, &sample->databases, &sample->roles};
+
+	return audience;
+}
+
+/* What sessions have told goes into the counts and peaks of pools, databases and roles; false if one is at it. */
+static bool
+hear_sessions(void)
+{
+	PoolDiagAudience audience = audience_of_sample();
+
+	return pooldiag_presence_hear(pooldiag_presence, &audience, (int64) monotonic_ms());
+}
+
+/* Outside of a tick. Published, as a sampler that ends here has taken up what nobody will tell again. */
+static void
+hear_between_ticks(void)
+{
+	if (pooldiag_presence_waiting(pooldiag_presence) == 0)
+		return;
+	(void) hear_sessions();
+	pooldiag_shared_publish(sample);
+}
+
+/* Brings what sessions have told in line with what the scan has seen, which began at that word. */
+static void
+compare_sessions(uint64 since, TimestampTz now)
+{
+	PoolDiagAudience audience = audience_of_sample();
+
+	for (int procno = 0; procno < MaxConnections; procno++)
+	{
+		const SlotMemory *slot = &slots[procno];
+		bool is_known = slot->backend.pid != 0 && slot->backend.state != POOLDIAG_STARTING;
+		PoolDiagSeat seen = {is_known ? slot->pool : POOLDIAG_NO_POOL, slot->database, slot->role};
+
+		if (!slot->busy)
+			pooldiag_presence_compare(pooldiag_presence, &audience, procno, slot->backend.pid,
+									  &seen, since, now);
+	}
+}
+
+static void
+take_sample(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint64 since;
+
+	(void) hear_sessions();
+	pooldiag_sample_clear_counts(sample);
+	if (sample->waits_resets != pooldiag_counters_resets())
+	{
+		memset(&sample->waits, 0, sizeof(sample->waits));
+		sample->waits_resets = pooldiag_counters_resets();
+	}
+	maybe_room = true;
+	since = pooldiag_presence_next(pooldiag_presence);
+	pg_memory_barrier();
+	for (int procno = 0; procno < MaxConnections; procno++)
+		sample_slot(&slots[procno], procno, now);
+	pg_memory_barrier();
+	if (hear_sessions())
+		compare_sessions(since, now);
+	pooldiag_counters_follow(&sample->pools);
+	sample->walsenders = pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS);
+	sample->workers = pooldiag_backends_occupied(POOLDIAG_SLOTS_WORKERS);
+	sample->at = now;
+	pooldiag_sample_raise_peaks(sample, now);
+	sample->most_connections = pooldiag_counters_take_peak();
+	pooldiag_sample_raise_connections(sample, sample->most_connections, now);
+	pooldiag_advisor_watch(sample, now);
+}
+
 /* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. */
 static void
 tick(void)
@@ -290,6 +345,7 @@ start_sampling(void)
 {
 	Size size = pooldiag_sample_size(pooldiag_max_pools);
 	Size slots_size = mul_size(sizeof(SlotMemory), MaxConnections);
+	PoolDiagAudience audience;
 
 	sample = pooldiag_shared_read();
 	if (sample == NULL)
@@ -305,6 +361,8 @@ start_sampling(void)
 	sample->self.started_at = GetCurrentTimestamp();
 	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size() +
 								 pooldiag_flows_size(sample->pools.capacity);
+	audience = audience_of_sample();
+	pooldiag_presence_recount(pooldiag_presence, &audience);
 	configure();
 	refused = pooldiag_refusals_drain(NULL, NULL);
 
@@ -337,6 +395,8 @@ pooldiag_sampler_main(Datum main_arg)
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
+			/* What was told before belongs to the pools that there were. */
+			hear_between_ticks();
 			ProcessConfigFile(PGC_SIGHUP);
 			configure();
 			/* A shorter interval takes effect at once. */
@@ -357,6 +417,8 @@ pooldiag_sampler_main(Datum main_arg)
 			tick();
 		else if (pooldiag_refusals_piled_up())
 			drain_refusals();
+		else if (pooldiag_presence_waiting(pooldiag_presence) >= POOLDIAG_PRESENCE_PILE)
+			hear_between_ticks();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 (long) Max(0, ceil(next - monotonic_ms())), wait_event);

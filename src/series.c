@@ -261,9 +261,14 @@ moment_of(const PoolDiagSample *sample, int index)
 			100.0 * tally->connections / Max(pooldiag_backends_usable(), 1);
 		moment.max_connections_seen = sample->most_connections;
 	}
-	else if (row->declared)
-		gauges[POOLDIAG_GAUGE_UTILIZATION] = 100.0 * pooldiag_tally_checked_out(tally) /
-											 ((double) row->limits.instances * row->limits.size);
+	else
+	{
+		moment.max_connections_seen = row->most_connections;
+		if (row->declared)
+			gauges[POOLDIAG_GAUGE_UTILIZATION] =
+				100.0 * pooldiag_tally_checked_out(tally) /
+				((double) row->limits.instances * row->limits.size);
+	}
 	pooldiag_flows_put(index, &moment);
 	return moment;
 }

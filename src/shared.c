@@ -15,6 +15,9 @@
  *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
  *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
  *	  its buffer is then the next to be written.
+ * presence
+ *	  The PoolDiagPresence: what sessions tell of their coming and going, and what the sampler makes of it; see
+ *	  presence.c.
  * refusals
  *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
  * holds
@@ -53,6 +56,7 @@
 
 PoolDiagControl *pooldiag_control = NULL;
 PoolDiagLedger *pooldiag_ledger = NULL;
+PoolDiagPresence *pooldiag_presence = NULL;
 static PoolDiagIdentity *identities = NULL;
 static char *samples = NULL;
 
@@ -108,6 +112,20 @@ attach_samples(char *at, bool made)
 	samples = at;
 }
 
+static Size
+presence_size(void)
+{
+	return pooldiag_presence_size(MaxConnections);
+}
+
+static void
+attach_presence(char *at, bool made)
+{
+	pooldiag_presence = (PoolDiagPresence *) at;
+	if (made)
+		pooldiag_presence_init(pooldiag_presence, MaxConnections);
+}
+
 static void
 attach_ledger(char *at, bool made)
 {
@@ -130,6 +148,7 @@ static const struct
 	{"identities", identities_size, attach_identities},
 	{"samples", samples_size, attach_samples},
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
+	{"presence", presence_size, attach_presence},
 	{"refusals", pooldiag_ledger_size, attach_ledger},
 	{"holds", pooldiag_holds_size, pooldiag_holds_attach},
 	{"slow_queries", pooldiag_slowlog_size, pooldiag_slowlog_attach},

@@ -9,6 +9,7 @@
 #include "storage/condition_variable.h"
 
 #include "ledger.h"
+#include "presence.h"
 #include "sample.h"
 
 /* The names under which a session logged in, in the bytes that the client sent. */
@@ -43,6 +44,7 @@ typedef struct PoolDiagControl
 /* NULL where pooldiag was not preloaded. */
 extern PoolDiagControl *pooldiag_control;
 extern PoolDiagLedger *pooldiag_ledger;
+extern PoolDiagPresence *pooldiag_presence;
 
 extern void pooldiag_shared_install_hooks(void);
 extern bool pooldiag_shared_part(int index, const char **name, Size *size);

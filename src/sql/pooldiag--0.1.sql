@@ -177,7 +177,7 @@ COMMENT ON COLUMN pooldiag.utilization.capacity IS
 COMMENT ON COLUMN pooldiag.utilization.utilization_percent IS
 	'Of a pool 100 * checked_out / (instances * size), else 100 * connections / capacity. May pass 100.';
 COMMENT ON COLUMN pooldiag.utilization.peak_connections IS
-	'Most connections that a sample has seen, before a restart of the server too; NULL without preloading.';
+	'Most connections at once, between two samples and before a restart of the server too; NULL without preloading.';
 COMMENT ON COLUMN pooldiag.utilization.peak_at IS
 	'When that was.';
 
