@@ -138,7 +138,7 @@ SET client_min_messages = warning;
 DROP SCHEMA lookalike CASCADE;
 RESET client_min_messages;
 
--- A role that may monitor may call all of them but sample_now; any other none.
+-- A role that may monitor may call all of them but sample_now and reset; any other none.
 CREATE ROLE regress_pooldiag_monitor IN ROLE pg_monitor;
 CREATE ROLE regress_pooldiag_plain;
 SELECT r.rolname, has_schema_privilege(r.oid, 'pooldiag', 'USAGE') AS schema,

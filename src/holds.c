@@ -208,6 +208,20 @@ pooldiag_holds_read(PoolDiagHeld *held)
 	}
 }
 
+/* While the server starts: puts back what was read before. */
+void
+pooldiag_holds_restore(const PoolDiagHeld *held)
+{
+	for (int i = 0; i < POOLDIAG_HOLD_ROWS; i++)
+	{
+		Row *row = &shared->rows[i];
+
+		pg_atomic_write_u64(&row->state, (uint64) held[i].database << 32);
+		pg_atomic_write_u64(&row->us, (uint64) held[i].us);
+		pg_atomic_write_u64(&row->since, (uint64) held[i].since);
+	}
+}
+
 /* Counts from zero. */
 void
 pooldiag_holds_reset(void)

@@ -36,6 +36,7 @@ extern void pooldiag_holds_login(int procno);
 extern void pooldiag_holds_connected(void);
 extern void pooldiag_holds_logout(void);
 extern void pooldiag_holds_read(PoolDiagHeld *held);
+extern void pooldiag_holds_restore(const PoolDiagHeld *held);
 extern void pooldiag_holds_reset(void);
 extern int pooldiag_holds_used(void);
 extern uint64 pooldiag_holds_dropped(void);

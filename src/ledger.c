@@ -159,12 +159,11 @@ pooldiag_ledger_copy(PoolDiagLedger *ledger, PoolDiagLedger *copy)
 	uint64 number = pg_atomic_read_u64(&ledger->published);
 
 	pg_read_barrier();
-	memcpy(copy, ledger, pooldiag_ledger_size());
-	pg_read_barrier();
-	/* No entry in the copy is one that the copied log has not given a number yet. */
-	pg_atomic_write_u64(&pooldiag_ledger_log(copy)->next,
-						pooldiag_ring_next(pooldiag_ledger_log(ledger)));
+	memcpy(copy, ledger, MAXALIGN(sizeof(PoolDiagLedger)));
 	pg_atomic_write_u64(&copy->published, number);
+	memcpy(buffer(copy, 0), buffer(ledger, 0), 2 * pooldiag_ledger_sources_size());
+	pg_read_barrier();
+	pooldiag_ring_copy(pooldiag_ledger_log(ledger), pooldiag_ledger_log(copy));
 	return number == pg_atomic_read_u64(&ledger->published);
 }
 

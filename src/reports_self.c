@@ -23,7 +23,6 @@ PG_FUNCTION_INFO_V1(pooldiag_self);
 PG_FUNCTION_INFO_V1(pooldiag_sample_now);
 
 /* How long sample_now waits for its tick. */
-#define TICK_TIMEOUT_MS 10000
 
 static void
 put(ReturnSetInfo *result, const char *name, bool known, double value, const char *unit)
@@ -219,11 +218,12 @@ Datum
 pooldiag_sample_now(PG_FUNCTION_ARGS)
 {
 	pooldiag_shared_require();
-	if (!pooldiag_sampler_wait_for_tick(TICK_TIMEOUT_MS))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the sampler took no tick within %d seconds", TICK_TIMEOUT_MS / 1000),
-				 errhint("See the server's log for why the \"pooldiag sampler\" worker does not "
-						 "run; it needs a free slot of \"max_worker_processes\".")));
+	if (!pooldiag_sampler_wait_for_tick(POOLDIAG_TICK_TIMEOUT_MS))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the sampler took no tick within %d seconds", POOLDIAG_TICK_TIMEOUT_MS / 1000),
+			 errhint("See the server's log for why the \"pooldiag sampler\" worker does not "
+					 "run; it needs a free slot of \"max_worker_processes\".")));
 	PG_RETURN_VOID();
 }

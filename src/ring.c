@@ -131,3 +131,15 @@ pooldiag_ring_read(PoolDiagRing *ring, uint64 number, void *payload)
 	return sum == checksum(number, payload, ring->payload) ? POOLDIAG_RING_WHOLE
 														   : POOLDIAG_RING_TORN;
 }
+
+/*
+ * Copies a ring, for it to be put in its place when the server starts again. No entry of the copy has a number that
+ * the copy would give to another.
+ */
+void
+pooldiag_ring_copy(PoolDiagRing *ring, PoolDiagRing *copy)
+{
+	memcpy(copy, ring, pooldiag_ring_size(ring->capacity, ring->payload));
+	pg_read_barrier();
+	pg_atomic_write_u64(&copy->next, pooldiag_ring_next(ring));
+}

@@ -30,6 +30,7 @@ extern void pooldiag_ring_init(PoolDiagRing *ring, uint32 capacity, uint32 paylo
 extern uint64 pooldiag_ring_write(PoolDiagRing *ring, const void *payload);
 extern uint64 pooldiag_ring_next(PoolDiagRing *ring);
 extern uint64 pooldiag_ring_oldest(PoolDiagRing *ring);
+extern void pooldiag_ring_copy(PoolDiagRing *ring, PoolDiagRing *copy);
 extern PoolDiagRingEntry pooldiag_ring_read(PoolDiagRing *ring, uint64 number, void *payload);
 
 #endif /* POOLDIAG_RING_H */

@@ -39,6 +39,33 @@ pooldiag_sample_clear_counts(PoolDiagSample *sample)
 	pooldiag_peaks_clear(&sample->roles);
 }
 
+static void
+forget_peaks_of(PoolDiagPeakTable *table)
+{
+	for (int i = 0; i < table->used; i++)
+		memset(&table->rows[i].peak, 0, sizeof(PoolDiagPeak));
+}
+
+/* Peaks begin anew, with those that are connected. */
+void
+pooldiag_sample_forget_peaks(PoolDiagSample *sample, TimestampTz now)
+{
+	const PoolDiagPeak none = {0};
+
+	sample->connections_peak = sample->reserved_peak = none;
+	sample->walsenders_peak = sample->workers_peak = none;
+	forget_peaks_of(&sample->databases);
+	forget_peaks_of(&sample->roles);
+	for (int i = 0; i <= sample->pools.capacity; i++)
+	{
+		PoolDiagPool *row = &sample->pools.rows[i];
+
+		row->connections_peak = row->checked_out_peak = none;
+		row->most_connected = row->connected;
+		pooldiag_peak_raise(&row->connections_peak, row->connected, now);
+	}
+}
+
 PoolDiagCounted
 pooldiag_sample_counted(const PoolDiagBackend *backend)
 {

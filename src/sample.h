@@ -57,6 +57,7 @@ typedef struct PoolDiagSample
 
 extern Size pooldiag_sample_size(int max_pools);
 extern void pooldiag_sample_init(PoolDiagSample *sample, int max_pools);
+extern void pooldiag_sample_forget_peaks(PoolDiagSample *sample, TimestampTz now);
 extern void pooldiag_sample_clear_counts(PoolDiagSample *sample);
 extern void pooldiag_sample_add(PoolDiagSample *sample, const PoolDiagBackend *backend, int pool,
 								TimestampTz now);

@@ -279,6 +279,7 @@ take_sample(void)
 	if (sample->waits_resets != pooldiag_counters_resets())
 	{
 		memset(&sample->waits, 0, sizeof(sample->waits));
+		pooldiag_sample_forget_peaks(sample, now);
 		sample->waits_resets = pooldiag_counters_resets();
 	}
 	maybe_room = true;

@@ -22,6 +22,7 @@
 #include "series.h"
 #include "settings.h"
 #include "shared.h"
+#include "slowlog.h"
 
 #define STATE_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/pooldiag.state"
 
@@ -337,6 +338,7 @@ static const PoolDiagSection sections[] = {
 	{"counters", 1, save_counters,
 	 load_counters}, /* after the sample, whose directory they go by */
 	{"refusals", 1, save_refusals, load_refusals},
+	{"slow_queries", 1, pooldiag_slowlog_save, pooldiag_slowlog_load},
 	{"history", 1, pooldiag_series_save, pooldiag_series_load},
 };
 

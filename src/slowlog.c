@@ -343,3 +343,78 @@ pooldiag_slowlog_reset(void)
 	LWLockRelease(lock);
 	pooldiag_slowlog_drain();
 }
+
+/* What the saved form begins with. */
+typedef struct Saved
+{
+	uint32 ring_room;
+	uint32 entry_size;
+	uint32 stats_size;
+	uint32 holds;
+	uint64 since;
+	uint64 drained;
+	uint64 lost;
+	TimestampTz reset_at;
+} Saved;
+
+/* Puts log, stats and holds into the state file. */
+void
+pooldiag_slowlog_save(PoolDiagStateWriter *writer)
+{
+	PoolDiagRing *log = palloc(pooldiag_ring_size(ring_room(), sizeof(PoolDiagSlowStatement)));
+	PoolDiagSlowStats *stats = palloc(sizeof(PoolDiagSlowStats));
+	PoolDiagHeld *held = palloc0(sizeof(PoolDiagHeld) * POOLDIAG_HOLD_ROWS);
+	Saved saved;
+
+	memset(&saved, 0, sizeof(saved));
+	saved.ring_room = ring_room();
+	saved.entry_size = sizeof(PoolDiagSlowStatement);
+	saved.stats_size = sizeof(PoolDiagSlowStats);
+	saved.holds = POOLDIAG_HOLD_ROWS;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	drain();
+	memcpy(stats, &shared->stats, sizeof(*stats));
+	saved.since = pg_atomic_read_u64(&shared->since);
+	saved.drained = pg_atomic_read_u64(&shared->drained);
+	saved.lost = shared->lost;
+	saved.reset_at = shared->reset_at;
+	LWLockRelease(lock);
+	pooldiag_slowlog_drain();
+	pooldiag_ring_copy(ring, log);
+	/* Afterwards, so that no statement is in the one that is not in the other. */
+	pooldiag_holds_read(held);
+
+	pooldiag_state_put(writer, &saved, sizeof(saved));
+	pooldiag_state_put(writer, stats, sizeof(*stats));
+	pooldiag_state_put(writer, held, sizeof(PoolDiagHeld) * POOLDIAG_HOLD_ROWS);
+	pooldiag_state_put(writer, log, pooldiag_ring_size(saved.ring_room, saved.entry_size));
+}
+
+/* Gets them back, while the server starts. With another size the log begins anew, and the stats go on. */
+bool
+pooldiag_slowlog_load(PoolDiagStateReader *reader)
+{
+	static PoolDiagHeld held[POOLDIAG_HOLD_ROWS];
+	Saved saved;
+
+	if (!pooldiag_state_get(reader, &saved, sizeof(saved)) ||
+		saved.entry_size != sizeof(PoolDiagSlowStatement) ||
+		saved.stats_size != sizeof(PoolDiagSlowStats) || saved.holds != POOLDIAG_HOLD_ROWS ||
+		!pooldiag_state_get(reader, &shared->stats, sizeof(shared->stats)) ||
+		!pooldiag_state_get(reader, held, sizeof(held)))
+		return false;
+	pooldiag_holds_restore(held);
+	shared->lost = saved.lost;
+	shared->reset_at = saved.reset_at;
+	if (saved.ring_room != ring_room())
+	{
+		ereport(LOG, (errmsg("the log of slow queries begins anew, as "
+							 "pooldiag.slow_query_log_size has changed")));
+		return true;
+	}
+	if (!pooldiag_state_get(reader, ring, pooldiag_ring_size(ring_room(), saved.entry_size)))
+		return false;
+	pg_atomic_write_u64(&shared->since, saved.since);
+	pg_atomic_write_u64(&shared->drained, saved.drained);
+	return true;
+}

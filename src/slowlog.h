@@ -11,6 +11,7 @@
 #include "outcome.h"
 #include "ring.h"
 #include "slowstats.h"
+#include "statefile.h"
 
 /* Where a statement's text is. */
 typedef enum PoolDiagTextSource
@@ -87,5 +88,9 @@ extern PoolDiagRing *pooldiag_slowlog_ring(uint64 *oldest);
 extern TimestampTz pooldiag_slowlog_read_stats(PoolDiagSlowStats *stats);
 extern PoolDiagSlowSelf pooldiag_slowlog_self(void);
 extern void pooldiag_slowlog_reset(void);
+
+/* For what outlives the server. */
+extern void pooldiag_slowlog_save(PoolDiagStateWriter *writer);
+extern bool pooldiag_slowlog_load(PoolDiagStateReader *reader);
 
 #endif /* POOLDIAG_SLOWLOG_H */

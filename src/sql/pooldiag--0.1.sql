@@ -890,6 +890,13 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.sample_now() IS
 	'Asks the sampler for a tick and waits for its end, 10 s at the most. Needs shared_preload_libraries.';
 
+CREATE FUNCTION pooldiag.reset(what pg_catalog.text DEFAULT 'all')
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'pooldiag_reset'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.reset(pg_catalog.text) IS
+	'Counts from zero: all (counters, peaks, waits, and what follows), history, refusals, slow_queries. Needs shared_preload_libraries.';
+
 CREATE FUNCTION pooldiag.set_pool(
 	name pg_catalog.text,
 	application_name pg_catalog.text DEFAULT NULL,
@@ -941,6 +948,7 @@ REVOKE ALL ON
 FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pooldiag.sample_now(),
+	pooldiag.reset(pg_catalog.text),
 	pooldiag.connection_states(),
 	pooldiag.connections(),
 	pooldiag.connection_groups(),

@@ -40,7 +40,7 @@ $eye->poll('SELECT count(*) FROM pg_locks WHERE NOT granted', 1);
 
 # What needs shared memory of its own.
 my @preloaded = qw(self churn latency waits slow_query_log slow_query_stats refusals refusal_log refusal_sources);
-for my $statement ((map { ("SELECT * FROM pooldiag.$_", "SELECT pooldiag.$_()") } @preloaded), 'SELECT pooldiag.sample_now()',
+for my $statement ((map { ("SELECT * FROM pooldiag.$_", "SELECT pooldiag.$_()") } @preloaded), 'SELECT pooldiag.sample_now()', 'SELECT pooldiag.reset()',
 	'SELECT * FROM pooldiag.history()', q{SELECT pooldiag.chart('connections')})
 {
 	my $error = $eye->try($statement)->{error};

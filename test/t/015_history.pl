@@ -340,7 +340,7 @@ sub damaged
 
 $node->stop('fast');
 my $file = PoolDiag::StateFile->new($state);
-is_deeply([ map { $_->{name} } $file->sections ], [ 'sample', 'history' ], 'the sections of the file');
+is_deeply([ map { $_->{name} } $file->sections ], [ qw(sample counters refusals slow_queries history) ], 'the sections of the file');
 for my $what (map { $_->[0] } $file->places)
 {
 	# Where that is changes with what is in it.

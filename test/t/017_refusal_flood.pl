@@ -131,6 +131,8 @@ $eye->query('SELECT pooldiag.sample_now()');
 $sums->('when there is another');
 my $now = $eye->value(q{SELECT refused - at_most_over FROM pooldiag.refusal_sources WHERE application_name = 'meanwhile'});
 is($now, 10, 'those that came between the two are there');
+$eye->query('SELECT pooldiag.reset()');
+is($eye->value('SELECT sum(refused) FROM pooldiag.refusals'), 0, 'all is forgotten when that is asked for');
 $_->quit for @held, $eye;
 $node->stop;
 
