@@ -144,8 +144,10 @@ is($peak->{peak_connections}, 41, 'and it is in the peak');
 # After a backend's crash the server counts on.
 my $victim = PoolDiag::Session->connect($node, application_name => 'victim');
 kill 'KILL', $victim->pid;
-PoolDiag::Session::wait_until('the server is back', sub { eval { $eye = observer($node); $eye->query('SELECT 1'); 1 } });
-$eye->query('SELECT pooldiag.sample_now()');
+PoolDiag::Session::wait_until('the server is back', sub
+	{
+		eval { $eye = observer($node); $eye->query('SELECT pooldiag.sample_now()'); 1 };
+	});
 is($eye->value(q{SELECT count(*) FROM pooldiag.pools WHERE xacts > 0 AND pool ~ 'observer'}), 1, 'it counts');
 
 $node->stop;
