@@ -35,6 +35,24 @@ FROM pooldiag.health() h, pooldiag.health_detailed() d;
 SELECT d #> '{metrics,connection_pool,states}' = (SELECT jsonb_object_agg(state, connections) FROM pooldiag.connection_states)
 	AS states
 FROM pooldiag.health_detailed() d;
+-- What has happened is as in the views.
+SELECT pooldiag.sample_now();
+SELECT key, jsonb_typeof(value) AS type FROM jsonb_each(pooldiag.health_detailed() -> 'metrics') ORDER BY key COLLATE "C";
+SELECT m #> '{refused,by_reason}' = (SELECT jsonb_object_agg(reason, refused) FROM pooldiag.refusals) AS refused,
+	(m #>> '{refused,total}')::int8 = (SELECT sum(refused) FROM pooldiag.refusals) AS total
+FROM (SELECT pooldiag.health_detailed() -> 'metrics') d(m);
+SELECT kind, ARRAY(SELECT jsonb_object_keys(m #> ARRAY['latency', kind])) AS members,
+	(m #>> ARRAY['latency', kind, 'count'])::int8
+		= (SELECT sum(count) FROM pooldiag.latency l WHERE l.kind = k.kind) AS count,
+	(m #>> ARRAY['latency', kind, 'p50_ms'])::float8 <= (m #>> ARRAY['latency', kind, 'p95_ms'])::float8 AS ordered
+FROM (SELECT pooldiag.health_detailed() -> 'metrics') d(m), (VALUES ('statement'), ('transaction'), ('connect'), ('lifetime')) k(kind);
+SELECT abs(100 - sum((w ->> 'share_percent')::float8)) < 1 AS shares,
+	sum((w ->> 'samples')::int8) = (SELECT sum(samples) FROM pooldiag.waits) AS samples,
+	count(w) <= 11 AS few
+FROM jsonb_array_elements(pooldiag.health_detailed() #> '{metrics,waits}') w;
+SELECT count(*) BETWEEN 1 AND 10 AS rows, max(h ->> 'at') = to_char(max(l.at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:00"Z"') AS newest
+FROM jsonb_array_elements(pooldiag.health_detailed() #> '{metrics,history}') h,
+	LATERAL (SELECT max(at) AS at FROM pooldiag.history('1 min', step => '1 min')) l;
 SELECT (d #> '{metrics,connection_pool}') - '{size,utilization_percent,states,peak_connections}'::text[]
 	AS connection_pool
 FROM pooldiag.health_detailed() d;

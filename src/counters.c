@@ -130,6 +130,16 @@ pooldiag_counters_attach(char *at, bool made)
 	}
 }
 
+/* What a kind of duration is called. */
+const char *
+pooldiag_kind_name(PoolDiagKind kind)
+{
+	static const char *const names[POOLDIAG_KINDS] = {"statement", "transaction", "connect",
+													  "lifetime"};
+
+	return names[kind];
+}
+
 static uint32
 key_of(int pid, const char *application_name)
 {

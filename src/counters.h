@@ -109,6 +109,7 @@ pooldiag_counters_restore(PoolDiagPools *pools, int index, const PoolDiagTotals 
 extern void pooldiag_counters_restore_reset_at(TimestampTz reset_at);
 
 /* Anywhere. */
+extern const char *pooldiag_kind_name(PoolDiagKind kind);
 extern void pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals);
 extern TimestampTz pooldiag_counters_reset_at(void);
 extern uint32 pooldiag_counters_resets(void);

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "health.h"
+#include "health_past.h"
 #include "json.h"
 #include "settings.h"
 #include "shared.h"
@@ -184,6 +185,7 @@ pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *adv
 	{
 		pooldiag_json_begin(json, "metrics", '{');
 		write_pool_of_slots(json, live, true);
+		pooldiag_health_past_write(json, live);
 		pooldiag_json_end(json, '}');
 		write_pools(json, live);
 		write_server(json);

@@ -529,3 +529,10 @@ pooldiag_history_read(PoolDiagSeries *copy, const PoolDiagTier *tiers,
 			row->gauges[i] /= weights[i] > 0 ? weights[i] : 1;
 	}
 }
+
+/* How many of a counter there were a second in a row that was read; NaN where that is not known. */
+double
+pooldiag_history_rate(const PoolDiagHistoryRow *row, PoolDiagCounter counter)
+{
+	return row->counted_seconds > 0 ? row->counters[counter] / row->counted_seconds : NAN;
+}

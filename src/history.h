@@ -105,5 +105,6 @@ pooldiag_history_window(const PoolDiagTier *tiers, int64_t now, int64_t since_us
 						int64_t least_us, int most);
 extern void pooldiag_history_read(PoolDiagSeries *copy, const PoolDiagTier *tiers,
 								  const PoolDiagHistoryWindow *window, PoolDiagHistoryRow *rows);
+extern double pooldiag_history_rate(const PoolDiagHistoryRow *row, PoolDiagCounter counter);
 
 #endif /* POOLDIAG_HISTORY_H */

@@ -122,8 +122,6 @@ put_latency(ReturnSetInfo *result, const char *pool, const char *kind, const uin
 Datum
 pooldiag_latency(PG_FUNCTION_ARGS)
 {
-	static const char *const kinds[POOLDIAG_KINDS] = {"statement", "transaction", "connect",
-													  "lifetime"};
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PoolDiagLive *live;
 	PoolDiagTotals *totals;
@@ -136,7 +134,7 @@ pooldiag_latency(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	for (int i = 0; i <= live->sample->pools.capacity; i++)
 		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
-			put_latency(result, pooldiag_live_pool_name(live, i), kinds[kind],
+			put_latency(result, pooldiag_live_pool_name(live, i), pooldiag_kind_name(kind),
 						totals[i].histogram[kind]);
 	return (Datum) 0;
 }

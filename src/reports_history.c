@@ -99,8 +99,7 @@ metric_value(const Metric *metric, const PoolDiagHistoryRow *row)
 		case FROM_COUNTER:
 			return row->counters[metric->index];
 		case FROM_RATE:
-			return row->counted_seconds > 0 ? row->counters[metric->index] / row->counted_seconds
-											: NAN;
+			return pooldiag_history_rate(row, metric->index);
 		default:
 			return row->timings_ms[metric->index];
 	}
