@@ -252,7 +252,7 @@ COMMENT ON COLUMN pooldiag.pools.leaks IS
 COMMENT ON COLUMN pooldiag.pools.xacts IS
 	'Transactions that have ended, committed or not, since stats_reset of the view churn. NULL without preloading, as all further columns.';
 COMMENT ON COLUMN pooldiag.pools.xact_rate IS
-	'Transactions a second over the last minute.';
+	'Transactions a second over the last minute; of a pool that is known for less than that, since then.';
 COMMENT ON COLUMN pooldiag.pools.hold_p50_ms IS
 	'Half of the transactions held their connection no longer than that, in milliseconds, within 7 %.';
 COMMENT ON COLUMN pooldiag.pools.hold_p95_ms IS
@@ -300,7 +300,7 @@ COMMENT ON COLUMN pooldiag.churn.opened IS
 COMMENT ON COLUMN pooldiag.churn.closed IS
 	'Sessions that have ended.';
 COMMENT ON COLUMN pooldiag.churn.open_rate IS
-	'Sessions opened a second over the last minute.';
+	'Sessions opened a second over the last minute; of a pool that is known for less than that, since then.';
 COMMENT ON COLUMN pooldiag.churn.lifetime_p50_ms IS
 	'Half of those that have ended lasted no longer than that, in milliseconds, within 7 %.';
 COMMENT ON COLUMN pooldiag.churn.lifetime_p95_ms IS
