@@ -23,7 +23,6 @@
  */
 #include "postgres.h"
 
-#include "libpq/libpq-be.h"
 #include "storage/lwlock.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"

@@ -29,7 +29,6 @@
 
 #include "access/xact.h"
 #include "executor/executor.h"
-#include "libpq/libpq-be.h"
 #include "storage/ipc.h"
 #include "tcop/pquery.h"
 #include "tcop/utility.h"
