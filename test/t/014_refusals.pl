@@ -334,10 +334,8 @@ if ($version >= 16)
 	$node->append_conf('postgresql.conf', "reserved_connections = 2\nsuperuser_reserved_connections = 1\n");
 	$eye->quit;
 	$node->restart;
-	$logged = -s $node->logfile;
-	%clients = map { $_ => 0 } @reasons;
 	$eye = observer($node);
-	check_counts('after a restart all begins anew');
+	check_counts('a restart forgets none');
 	@held = map { PoolDiag::Session->connect($node, user => 'app') } 1 .. 5;
 	like(refused('slots for those with a privilege', 'only reserved slots left', '53300', user => 'app')->{M},
 		qr/pg_use_reserved_connections/, 'in other words');
