@@ -15,10 +15,23 @@
  */
 #define POOLDIAG_BUCKETS 264
 
-extern int pooldiag_histogram_bucket(int64_t us);
 extern int64_t pooldiag_histogram_lower_us(int bucket);
 extern double pooldiag_histogram_value_us(int bucket);
 extern uint64_t pooldiag_histogram_count(const uint64_t *counts);
 extern double pooldiag_histogram_quantile_us(const uint64_t *counts, double p);
+
+/* The bucket of a duration in microseconds; what is below zero counts as zero. */
+static inline int
+pooldiag_histogram_bucket(int64_t us)
+{
+	int exponent;
+
+	if (us < 8)
+		return us < 0 ? 0 : (int) us;
+	exponent = 63 - __builtin_clzll((unsigned long long) us);
+	if (exponent > POOLDIAG_BUCKETS / 8 + 1)
+		return POOLDIAG_BUCKETS - 1;
+	return (exponent - 2) * 8 + (int) ((us >> (exponent - 3)) & 7);
+}
 
 #endif /* POOLDIAG_HISTOGRAM_H */
