@@ -238,36 +238,54 @@ executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 		query_ran(queryDesc, count);
 }
 
-static void
-executor_finish(QueryDesc *queryDesc)
+static inline void
+finish(QueryDesc *queryDesc)
 {
-	bool mine = is_top_level(queryDesc);
-	int before = level++;
-
 	if (prev_executor_finish_hook)
 		prev_executor_finish_hook(queryDesc);
 	else
 		standard_ExecutorFinish(queryDesc);
+}
+
+static void
+executor_finish(QueryDesc *queryDesc)
+{
+	bool mine;
+	int before;
+
+	/* What only reads is through, and has no triggers. */
+	if (only_reads(queryDesc))
+	{
+		finish(queryDesc);
+		return;
+	}
+	mine = is_top_level(queryDesc);
+	before = level++;
+	finish(queryDesc);
 	level = before;
-	if (mine && !only_reads(queryDesc))
+	if (mine)
 		query_ran(queryDesc, 0);
 }
 
 /* A portal that is closed while it is suspended: its statement has come to its end. */
+static pg_noinline void
+end_suspended(const QueryDesc *query)
+{
+	Suspended *entry = find_suspended(query);
+
+	if (entry != NULL)
+	{
+		count_statement(entry->us, entry->rows, false);
+		entry->query = NULL;
+		any_suspended--;
+	}
+}
+
 static void
 executor_end(QueryDesc *queryDesc)
 {
-	if (pooldiag_my_slot != NULL && any_suspended > 0)
-	{
-		Suspended *entry = find_suspended(queryDesc);
-
-		if (entry != NULL)
-		{
-			count_statement(entry->us, entry->rows, false);
-			entry->query = NULL;
-			any_suspended--;
-		}
-	}
+	if (unlikely(any_suspended > 0) && pooldiag_my_slot != NULL)
+		end_suspended(queryDesc);
 	if (prev_executor_end_hook)
 		prev_executor_end_hook(queryDesc);
 	else
@@ -286,9 +304,9 @@ end_failed_block(TimestampTz end)
 
 /* A command has run that begins or ends something; what ends a transaction stays open until that has ended. */
 static void
-transaction_command_ran(const TransactionStmt *command, bool block_had_failed)
+transaction_command_ran(TransactionStmtKind kind, bool chain, bool block_had_failed)
 {
-	switch (command->kind)
+	switch (kind)
 	{
 		case TRANS_STMT_BEGIN:
 		case TRANS_STMT_START:
@@ -301,11 +319,11 @@ transaction_command_ran(const TransactionStmt *command, bool block_had_failed)
 			{
 				end_current(current.ran, false);
 				end_failed_block(current.ran);
-				in_block = command->chain;
+				in_block = chain;
 				return;
 			}
-			chains = command->chain;
-			current.rolls_back = command->kind == TRANS_STMT_ROLLBACK;
+			chains = chain;
+			current.rolls_back = kind == TRANS_STMT_ROLLBACK;
 			current.commits = !current.rolls_back;
 			return;
 		case TRANS_STMT_ROLLBACK_TO:
@@ -325,13 +343,17 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	bool mine = pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL;
 	bool block_had_failed = mine && failed_since != 0;
-	/* The command may free its own statement. */
-	TransactionStmt command = {0};
 	bool is_command = mine && IsA(pstmt->utilityStmt, TransactionStmt);
+	TransactionStmtKind kind = TRANS_STMT_BEGIN;
+	bool chain = false;
 	int before = level++;
 
+	/* The command may free its own statement. */
 	if (is_command)
-		command = *(TransactionStmt *) pstmt->utilityStmt;
+	{
+		kind = ((TransactionStmt *) pstmt->utilityStmt)->kind;
+		chain = ((TransactionStmt *) pstmt->utilityStmt)->chain;
+	}
 	if (prev_process_utility_hook)
 		prev_process_utility_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
 								  qc);
@@ -343,7 +365,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		return;
 	statement_ran(0, qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
 	if (is_command)
-		transaction_command_ran(&command, block_had_failed);
+		transaction_command_ran(kind, chain, block_had_failed);
 	else if (in_block)
 		end_current(current.ran, false);
 }
@@ -460,7 +482,7 @@ transaction_event(XactEvent event, void *arg)
 				end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
 				last_end = now;
 			}
-			if (level == 0)
+			if (any_suspended > 0 && level == 0)
 				end_all_suspended();
 			transaction_ended(now);
 			break;
