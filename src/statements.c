@@ -91,7 +91,7 @@ count_statement(int64 us, uint64 rows, bool failed)
 	counted_in_transaction++;
 }
 
-static void
+static inline void
 count_transaction(TimestampTz begin, TimestampTz end)
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
@@ -103,7 +103,7 @@ count_transaction(TimestampTz begin, TimestampTz end)
 }
 
 /* When the statement began that is running or has just run; what the client made a block wait is idle time. */
-static TimestampTz
+static pg_attribute_always_inline TimestampTz
 begin_of_statement(void)
 {
 	TimestampTz arrived = GetCurrentStatementStartTimestamp();
@@ -116,7 +116,7 @@ begin_of_statement(void)
 }
 
 /* Ends the open statement, if there is one, at that instant. */
-static void
+static inline void
 end_current(TimestampTz end, bool failed)
 {
 	if (!current.open)
@@ -126,7 +126,7 @@ end_current(TimestampTz end, bool failed)
 }
 
 /* A statement has run. */
-static void
+static pg_attribute_always_inline void
 statement_ran(int64 earlier_us, uint64 rows)
 {
 	end_current(current.ran, false);
@@ -150,7 +150,7 @@ only_reads(const QueryDesc *query)
  * Is this what the client sent? Not so what runs inside that, or without a portal, as deferred triggers do, or
  * for a cursor that is to outlive its transaction, whose rows go to a tuplestore, and then nowhere.
  */
-static bool
+static pg_attribute_always_inline bool
 is_top_level(const QueryDesc *query)
 {
 	return pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL &&
@@ -198,7 +198,7 @@ end_all_suspended(void)
 }
 
 /* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
-static void
+static inline void
 query_ran(const QueryDesc *query, uint64 limit)
 {
 	uint64 rows = query->estate->es_processed;
