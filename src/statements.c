@@ -408,7 +408,7 @@ statement_failed(TimestampTz now)
 }
 
 /* A transaction has ended; was it one that a client began, rather than the server at a Parse? */
-static void
+static inline void
 transaction_ended(TimestampTz now)
 {
 	pooldiag_counters_settle();
@@ -421,7 +421,7 @@ transaction_ended(TimestampTz now)
 	commit_begin = 0;
 }
 
-static void
+static pg_noinline void
 transaction_aborted(TimestampTz now)
 {
 	bool is_running = pooldiag_backends_am_running();
@@ -451,47 +451,55 @@ transaction_aborted(TimestampTz now)
 	transaction_ended(now);
 }
 
+/*
+ * A transaction is about to end. Between an Execute message and the Sync that commits, the client may have taken
+ * its time.
+ */
+static inline void
+transaction_ends(void)
+{
+	committing = true;
+	if (current.open && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
+		commit_begin = GetCurrentTimestamp();
+}
+
+static pg_noinline void
+transaction_committed(void)
+{
+	TimestampTz now = commit_begin;
+
+	/* Without a transaction id there is nothing to write and to wait for: it has ended where that began. */
+	if (now == 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		now = GetCurrentTimestamp();
+	if (current.open)
+	{
+		end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
+		last_end = now;
+	}
+	if (any_suspended > 0 && level == 0)
+		end_all_suspended();
+	transaction_ended(now);
+}
+
 static void
 transaction_event(XactEvent event, void *arg)
 {
-	TimestampTz now;
-
 	if (pooldiag_my_slot == NULL)
 		return;
 	/* A session's start-up is a transaction to the server, and none of the client's. */
-	if (IsInitProcessingMode())
+	if (unlikely(IsInitProcessingMode()))
 	{
 		if (event == XACT_EVENT_COMMIT)
 			pooldiag_counters_connected(GetCurrentTimestamp() - MyStartTimestamp);
 		return;
 	}
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-			/* Between an Execute message and the Sync that commits, the client may have taken its time. */
-			committing = true;
-			if (current.open && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
-				commit_begin = GetCurrentTimestamp();
-			break;
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
-			now = GetCurrentTimestamp();
-			if (current.open)
-			{
-				end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
-				last_end = now;
-			}
-			if (any_suspended > 0 && level == 0)
-				end_all_suspended();
-			transaction_ended(now);
-			break;
-		case XACT_EVENT_ABORT:
-			transaction_aborted(GetCurrentTimestamp());
-			break;
-		default:
-			break;
-	}
+	/* The most frequent ones first. */
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		transaction_ends();
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		transaction_committed();
+	else if (event == XACT_EVENT_ABORT)
+		transaction_aborted(GetCurrentTimestamp());
 }
 
 static void
