@@ -197,9 +197,9 @@ end_all_suspended(void)
 		}
 }
 
-/* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
-static inline void
-query_ran(const QueryDesc *query, uint64 limit)
+/* A part of a query has run: its portal was suspended before, or may be now. */
+static pg_noinline void
+part_of_query_ran(const QueryDesc *query, uint64 limit)
 {
 	uint64 rows = query->estate->es_processed;
 	bool may_go_on = limit != 0 && rows >= limit;
@@ -217,6 +217,20 @@ query_ran(const QueryDesc *query, uint64 limit)
 		current.open = false;
 	}
 	else if (in_block)
+		end_current(current.ran, false);
+}
+
+/* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
+static inline void
+query_ran(const QueryDesc *query, uint64 limit)
+{
+	if (unlikely(limit != 0 || any_suspended > 0))
+	{
+		part_of_query_ran(query, limit);
+		return;
+	}
+	statement_ran(0, query->estate->es_processed);
+	if (in_block)
 		end_current(current.ran, false);
 }
 
