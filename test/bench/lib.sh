@@ -44,7 +44,7 @@ find_variants() {
 		if [[ -f $("$BIN/pg_config" --pkglibdir)/$library.so ]]; then
 			variants+=("$library")
 		else
-			say "$library is left out: this PostgreSQL doesn't have it (Debian 12: postgresql-contrib, postgresql-15-pg-wait-sampling)"
+			say "$library is left out: this PostgreSQL doesn't have it"
 		fi
 	done
 }
