@@ -1,7 +1,8 @@
 """Compares servers by throughput, in turn: overhead.py PGBENCH FOLDER ROUNDS NAME ...
 
 Each server listens in FOLDER/NAME; the first one is what the others are compared with. A round gives each of them
-one second, and the order rotates from round to round, so that what else the machine does falls upon all of them.
+one second, and the order rotates from round to round, forwards and backwards by turns so that nobody always follows
+the same one: what else the machine does falls upon all of them.
 Of each the ratio to the first one counts, within the round; what is printed is the median of these ratios, with its
 95 % confidence interval from order statistics: between the k-th least and the k-th greatest of n lies the median of
 what they are drawn from with a probability of 1 - 2 P(B < k), where B is binomial with n tries of probability one
@@ -54,8 +55,9 @@ results = {name: [] for name in names}
 for name in names:
     throughput(name)  # what is read for the first time
 for round_number in range(rounds):
-    turn = round_number % len(names)
-    for name in names[turn:] + names[:turn]:
+    turn = round_number // 2 % len(names)
+    order = names[turn:] + names[:turn]
+    for name in order if round_number % 2 == 0 else reversed(order):
         results[name].append(throughput(name))
 
 bare = results[names[0]]

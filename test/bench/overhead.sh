@@ -7,6 +7,10 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 make_variants
+# A second bare server: how far its ratio is from one tells what the others' mean.
+"${server_user[@]}" cp -a "$RUN/var/bare" "$RUN/var/bare_again"
+configure_cluster "$RUN/var/bare_again" "unix_socket_directories = '$RUN/var/bare_again'"
+variants+=(bare_again)
 for name in "${variants[@]}"; do
 	"${server_user[@]}" "$BIN/pg_ctl" -D "$RUN/var/$name" -l "$RUN/var/$name.log" -w start >/dev/null
 done
