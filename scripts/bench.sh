@@ -23,6 +23,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 "$root/scripts/setup.sh" test
+# Some benches go without a part of this, and say so.
+"$root/scripts/setup.sh" bench || say "going on without that"
 PG_CONFIG=$(find_pg_config)
 export PG_CONFIG
 

@@ -9,8 +9,8 @@
 
 profile=${1:-build}
 case $profile in
-	build | test | demo | ci | matrix | server | valgrind | coverage) ;;
-	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage" ;;
+	build | test | demo | ci | matrix | server | valgrind | coverage | bench) ;;
+	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage|bench" ;;
 esac
 
 # profiles | Debian package | how to see elsewhere that it is there | what for
@@ -47,6 +47,9 @@ server             | zlib1g-dev                    | have_header zlib.h   | Post
 server             | libipc-run-perl               | have_perl IPC::Run   | PostgreSQL's TAP modules
 server             | valgrind                      | have_header valgrind/memcheck.h | a server that tells it of its memory
 valgrind ci        | valgrind                      | have valgrind        | memory errors, as they happen
+bench              | valgrind                      | have valgrind        | how many instructions a statement takes
+bench              | postgresql-$pg_major-pg-wait-sampling | have_library pg_wait_sampling | an extension to compare with
+bench              | postgresql-$pg_major              | have_library pg_stat_statements | an extension to compare with
 coverage ci        | gcovr                         | have gcovr           | which lines the tests run
 "
 
@@ -60,6 +63,7 @@ pg() { "$(find_pg_config)" "--$1" 2>/dev/null; }
 have_pgxs() { [[ -f $(pg pgxs) && -f $(pg includedir-server)/postgres.h ]]; }
 have_gssapi() { [[ $(pg configure) != *--with-gssapi* ]] || have_header gssapi/gssapi.h; }
 have_server() { [[ -x $(pg bindir)/postgres && -x $(pg bindir)/initdb ]]; }
+have_library() { [[ -f $(pg pkglibdir)/$1.so ]]; }
 have_client() { [[ -x $(pg bindir)/pgbench && -x $(pg pkglibdir)/pgxs/src/test/isolation/pg_isolation_regress ]]; }
 
 # Lines of "package | check | what for" for this profile.

@@ -344,6 +344,30 @@ pooldiag_counters_connected(int64 connect_us)
 	pooldiag_my_slot->connect_bucket = pooldiag_histogram_bucket(connect_us);
 }
 
+/* There is something to settle. */
+static pg_noinline void
+settle(PoolDiagSlot *slot)
+{
+	uint64 assigned;
+
+	if (slot->resets != pg_atomic_read_u32(&shared->resets))
+		begin_from_zero(slot);
+	if (strcmp(slot->application_name, application_name) != 0)
+	{
+		move_counts(-1);
+		take_name(slot);
+		tell(slot, false);
+	}
+	assigned = pg_atomic_read_u64(&slot->assigned);
+	if ((uint32) assigned != slot->owner && (uint32) (assigned >> 32) == my_key)
+	{
+		/* What nobody owned yet is the new owner's. */
+		if (slot->owner != POOLDIAG_NO_OWNER)
+			move_counts(-1);
+		slot->owner = (uint32) assigned;
+	}
+}
+
 /*
  * At the end of a transaction, before that is counted: what was counted until now stays with the name that the
  * session had, and goes to the pool that the sampler has found for it.
@@ -352,24 +376,11 @@ void
 pooldiag_counters_settle(void)
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
-	uint64 assigned;
 
-	if (unlikely(slot->resets != pg_atomic_read_u32(&shared->resets)))
-		begin_from_zero(slot);
-	if (unlikely(strcmp(slot->application_name, application_name) != 0))
-	{
-		move_counts(-1);
-		take_name(slot);
-		tell(slot, false);
-	}
-	assigned = pg_atomic_read_u64(&slot->assigned);
-	if (unlikely((uint32) assigned != slot->owner) && (uint32) (assigned >> 32) == my_key)
-	{
-		/* What nobody owned yet is the new owner's. */
-		if (slot->owner != POOLDIAG_NO_OWNER)
-			move_counts(-1);
-		slot->owner = (uint32) assigned;
-	}
+	if (unlikely(slot->resets != pg_atomic_read_u32(&shared->resets) ||
+				 (uint32) pg_atomic_read_u64(&slot->assigned) != slot->owner ||
+				 strcmp(slot->application_name, application_name) != 0))
+		settle(slot);
 }
 
 /* The session ends. */

@@ -6,20 +6,6 @@
  */
 #include "histogram.h"
 
-/* The bucket of a duration in microseconds; what is below zero counts as zero. */
-int
-pooldiag_histogram_bucket(int64_t us)
-{
-	int exponent;
-
-	if (us < 8)
-		return us < 0 ? 0 : (int) us;
-	exponent = 63 - __builtin_clzll((unsigned long long) us);
-	if (exponent > POOLDIAG_BUCKETS / 8 + 1)
-		return POOLDIAG_BUCKETS - 1;
-	return (exponent - 2) * 8 + (int) ((us >> (exponent - 3)) & 7);
-}
-
 /* The least duration that falls into a bucket, in microseconds; where the one before it ends. */
 int64_t
 pooldiag_histogram_lower_us(int bucket)

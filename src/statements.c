@@ -131,7 +131,7 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 	counted_in_transaction++;
 }
 
-static void
+static inline void
 count_transaction(TimestampTz begin, TimestampTz end)
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
@@ -144,7 +144,7 @@ count_transaction(TimestampTz begin, TimestampTz end)
 }
 
 /* When the statement began that is running or has just run; what the client made a block wait is idle time. */
-static TimestampTz
+static pg_attribute_always_inline TimestampTz
 begin_of_statement(void)
 {
 	TimestampTz arrived = GetCurrentStatementStartTimestamp();
@@ -157,7 +157,7 @@ begin_of_statement(void)
 }
 
 /* What the executor is about to run, or a utility command, for the client. */
-static void
+static inline void
 begin_to_run(const char *text, const PlannedStmt *statement)
 {
 	running.text = text;
@@ -170,7 +170,7 @@ begin_to_run(const char *text, const PlannedStmt *statement)
 }
 
 /* Ends the open statement, if there is one, at that instant. */
-static void
+static inline void
 end_current(TimestampTz end, bool failed)
 {
 	int64 us = current.earlier_us + (end - current.begin);
@@ -184,7 +184,7 @@ end_current(TimestampTz end, bool failed)
 }
 
 /* A statement has run. */
-static void
+static pg_attribute_always_inline void
 statement_ran(int64 earlier_us, uint64 rows)
 {
 	end_current(current.ran, false);
@@ -213,7 +213,7 @@ only_reads(const QueryDesc *query)
  * Is this what the client sent? Not so what runs inside that, or without a portal, as deferred triggers do, or
  * for a cursor that is to outlive its transaction, whose rows go to a tuplestore, and then nowhere.
  */
-static bool
+static pg_attribute_always_inline bool
 is_top_level(const QueryDesc *query)
 {
 	return pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL &&
@@ -274,9 +274,9 @@ end_all_suspended(TimestampTz end)
 			end_suspended(&suspended[i], NULL, NULL, end);
 }
 
-/* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
-static void
-query_ran(const QueryDesc *query, uint64 limit)
+/* A part of a query has run: its portal was suspended before, or may be now. */
+static pg_noinline void
+part_of_query_ran(const QueryDesc *query, uint64 limit)
 {
 	uint64 rows = query->estate->es_processed;
 	bool may_go_on = limit != 0 && rows >= limit;
@@ -298,8 +298,22 @@ query_ran(const QueryDesc *query, uint64 limit)
 		end_current(current.ran, false);
 }
 
+/* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
+static inline void
+query_ran(const QueryDesc *query, uint64 limit)
+{
+	if (unlikely(limit != 0 || any_suspended > 0))
+	{
+		part_of_query_ran(query, limit);
+		return;
+	}
+	statement_ran(0, query->estate->es_processed);
+	if (in_block)
+		end_current(current.ran, false);
+}
+
 /* The commit has begun. Between an Execute message and the Sync that commits, the client may have taken its time. */
-static void
+static inline void
 begin_commit(void)
 {
 	committing = true;
@@ -327,33 +341,50 @@ executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 		query_ran(queryDesc, count);
 }
 
-static void
-executor_finish(QueryDesc *queryDesc)
+static inline void
+finish(QueryDesc *queryDesc)
 {
-	bool mine = is_top_level(queryDesc);
-	int before = level++;
-
 	if (prev_executor_finish_hook)
 		prev_executor_finish_hook(queryDesc);
 	else
 		standard_ExecutorFinish(queryDesc);
+}
+
+static void
+executor_finish(QueryDesc *queryDesc)
+{
+	bool mine;
+	int before;
+
+	/* What only reads is through, and has no triggers. */
+	if (only_reads(queryDesc))
+	{
+		finish(queryDesc);
+		return;
+	}
+	mine = is_top_level(queryDesc);
+	before = level++;
+	finish(queryDesc);
 	level = before;
-	if (mine && !only_reads(queryDesc))
+	if (mine)
 		query_ran(queryDesc, 0);
 }
 
-/* A portal that is closed while it is suspended: its statement has come to its end. */
+/* A portal is closed; where it was suspended, its statement has come to its end. */
+static pg_noinline void
+portal_closes(const QueryDesc *query)
+{
+	Suspended *entry = find_suspended(query);
+
+	if (entry != NULL)
+		end_suspended(entry, query->sourceText, query->plannedstmt, GetCurrentTimestamp());
+}
+
 static void
 executor_end(QueryDesc *queryDesc)
 {
-	if (pooldiag_my_slot != NULL && any_suspended > 0)
-	{
-		Suspended *entry = find_suspended(queryDesc);
-
-		if (entry != NULL)
-			end_suspended(entry, queryDesc->sourceText, queryDesc->plannedstmt,
-						  GetCurrentTimestamp());
-	}
+	if (unlikely(any_suspended > 0) && pooldiag_my_slot != NULL)
+		portal_closes(queryDesc);
 	if (prev_executor_end_hook)
 		prev_executor_end_hook(queryDesc);
 	else
@@ -372,9 +403,9 @@ end_failed_block(TimestampTz end)
 
 /* A command has run that begins or ends something; what ends a transaction stays open until that has ended. */
 static void
-transaction_command_ran(const TransactionStmt *command, bool block_had_failed)
+transaction_command_ran(TransactionStmtKind kind, bool chain, bool block_had_failed)
 {
-	switch (command->kind)
+	switch (kind)
 	{
 		case TRANS_STMT_BEGIN:
 		case TRANS_STMT_START:
@@ -387,11 +418,11 @@ transaction_command_ran(const TransactionStmt *command, bool block_had_failed)
 			{
 				end_current(current.ran, false);
 				end_failed_block(current.ran);
-				in_block = command->chain;
+				in_block = chain;
 				return;
 			}
-			chains = command->chain;
-			current.rolls_back = command->kind == TRANS_STMT_ROLLBACK;
+			chains = chain;
+			current.rolls_back = kind == TRANS_STMT_ROLLBACK;
 			current.commits = !current.rolls_back;
 			return;
 		case TRANS_STMT_ROLLBACK_TO:
@@ -411,13 +442,17 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	bool mine = pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL;
 	bool block_had_failed = mine && failed_since != 0;
-	/* The command may free its own statement. */
-	TransactionStmt command = {0};
 	bool is_command = mine && IsA(pstmt->utilityStmt, TransactionStmt);
+	TransactionStmtKind kind = TRANS_STMT_BEGIN;
+	bool chain = false;
 	int before = level++;
 
+	/* The command may free its own statement. */
 	if (is_command)
-		command = *(TransactionStmt *) pstmt->utilityStmt;
+	{
+		kind = ((TransactionStmt *) pstmt->utilityStmt)->kind;
+		chain = ((TransactionStmt *) pstmt->utilityStmt)->chain;
+	}
 	if (mine)
 		begin_to_run(queryString, pstmt);
 	if (prev_process_utility_hook)
@@ -431,7 +466,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		return;
 	statement_ran(0, qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
 	if (is_command)
-		transaction_command_ran(&command, block_had_failed);
+		transaction_command_ran(kind, chain, block_had_failed);
 	else if (in_block)
 		end_current(current.ran, false);
 }
@@ -487,7 +522,7 @@ statement_failed(TimestampTz now)
 }
 
 /* A transaction has ended; was it one that a client began, rather than the server at a Parse? */
-static void
+static inline void
 transaction_ended(TimestampTz now)
 {
 	pooldiag_counters_settle();
@@ -502,7 +537,7 @@ transaction_ended(TimestampTz now)
 		running.text = NULL;
 }
 
-static void
+static pg_noinline void
 transaction_aborted(TimestampTz now)
 {
 	bool is_running = pooldiag_backends_am_running();
@@ -532,15 +567,31 @@ transaction_aborted(TimestampTz now)
 	transaction_ended(now);
 }
 
+static pg_noinline void
+transaction_committed(void)
+{
+	TimestampTz now = commit_begin;
+
+	/* Without a transaction id there is nothing to write and to wait for: it has ended where that began. */
+	if (now == 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		now = GetCurrentTimestamp();
+	if (current.open)
+	{
+		end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
+		last_end = now;
+	}
+	if (unlikely(any_suspended > 0) && level == 0)
+		end_all_suspended(now);
+	transaction_ended(now);
+}
+
 static void
 transaction_event(XactEvent event, void *arg)
 {
-	TimestampTz now;
-
 	if (pooldiag_my_slot == NULL)
 		return;
 	/* A session's start-up is a transaction to the server, and none of the client's. */
-	if (IsInitProcessingMode())
+	if (unlikely(IsInitProcessingMode()))
 	{
 		if (event == XACT_EVENT_COMMIT)
 		{
@@ -549,30 +600,13 @@ transaction_event(XactEvent event, void *arg)
 		}
 		return;
 	}
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-			begin_commit();
-			break;
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
-			now = GetCurrentTimestamp();
-			if (current.open)
-			{
-				end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
-				last_end = now;
-			}
-			if (level == 0)
-				end_all_suspended(now);
-			transaction_ended(now);
-			break;
-		case XACT_EVENT_ABORT:
-			transaction_aborted(GetCurrentTimestamp());
-			break;
-		default:
-			break;
-	}
+	/* The most frequent ones first. */
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		begin_commit();
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+		transaction_committed();
+	else if (event == XACT_EVENT_ABORT)
+		transaction_aborted(GetCurrentTimestamp());
 }
 
 static void
