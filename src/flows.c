@@ -121,14 +121,16 @@ read_slot_timings(SeenSlot *mine, const PoolDiagSlot *slot, uint32 owner)
 	to = change_owner(&mine->timed_for, owner, &from);
 	mine->times = times;
 	for (int t = 0; t < POOLDIAG_TIMINGS; t++)
+	{
+		const uint32 *counts = NULL;
+
+		if (slot != NULL && to != NOWHERE)
+			counts = timed[t] == POOLDIAG_KIND_STATEMENT ? slot->statement : slot->transaction;
 		for (int b = 0; b < POOLDIAG_BUCKETS; b++)
 		{
 			uint32 before = mine->timings[t][b];
-			uint32 now = 0;
+			uint32 now = counts != NULL ? counts[b] : 0;
 
-			if (to != NOWHERE)
-				now =
-					timed[t] == POOLDIAG_KIND_STATEMENT ? slot->statement[b] : slot->transaction[b];
 			if (now == before && from == to)
 				continue;
 			if (from != NOWHERE)
@@ -137,6 +139,7 @@ read_slot_timings(SeenSlot *mine, const PoolDiagSlot *slot, uint32 owner)
 				flows[to].coming_timings[t][b] += now;
 			mine->timings[t][b] = now;
 		}
+	}
 	if (from != NOWHERE)
 		flows[from].times_come = true;
 	if (to != NOWHERE)

@@ -173,8 +173,8 @@ write_history(StringInfo json, const PoolDiagLive *live)
 	const PoolDiagTier *tiers = pooldiag_history_server_tiers;
 	PoolDiagHistoryRow rows[HISTORY_ROWS];
 	PoolDiagHistoryWindow window = pooldiag_history_window(
-		tiers, live->now, HISTORY_ROWS * HISTORY_STEP_SECONDS * USECS_PER_SEC,
-		HISTORY_STEP_SECONDS * USECS_PER_SEC, USECS_PER_SEC, HISTORY_ROWS);
+		tiers, live->now, USECS_PER_SEC * HISTORY_STEP_SECONDS * HISTORY_ROWS,
+		USECS_PER_SEC * HISTORY_STEP_SECONDS, USECS_PER_SEC, HISTORY_ROWS);
 
 	Assert(window.rows == HISTORY_ROWS);
 	pooldiag_history_read(pooldiag_series_read(NULL), tiers, &window, rows);

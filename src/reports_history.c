@@ -348,6 +348,7 @@ pooldiag_chart(PG_FUNCTION_ARGS)
 	PoolDiagHistoryRow *rows;
 	PoolDiagChart chart = {0};
 	const Metric *metric;
+	bool has_maxima;
 	Request request;
 
 	pooldiag_shared_require();
@@ -364,12 +365,13 @@ pooldiag_chart(PG_FUNCTION_ARGS)
 	chart.first_at = rows[0].at;
 	chart.values = values;
 	chart.utc_offset = seconds_east;
-	if (metric->source == FROM_GAUGE && metric->index < POOLDIAG_MAXIMA)
+	has_maxima = metric->source == FROM_GAUGE && metric->index < POOLDIAG_MAXIMA;
+	if (has_maxima)
 		chart.maxima = maxima;
 	for (int c = 0; c < chart.columns; c++)
 	{
 		values[c] = metric_value(metric, &rows[c]);
-		maxima[c] = metric->index < POOLDIAG_MAXIMA ? rows[c].maxima[metric->index] : NAN;
+		maxima[c] = has_maxima ? rows[c].maxima[metric->index] : NAN;
 	}
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
