@@ -5,12 +5,12 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "layout.h"
 #include "operations.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "sessions.h"
 #include "settings.h"
-#include "shared.h"
 
 PG_MODULE_MAGIC;
 
@@ -20,7 +20,7 @@ _PG_init(void)
 	pooldiag_settings_define();
 	if (!process_shared_preload_libraries_in_progress)
 		return;
-	pooldiag_shared_install_hooks();
+	pooldiag_layout_install_hooks();
 	pooldiag_sessions_install_hooks();
 	pooldiag_refusals_install_hooks();
 	pooldiag_sampler_register();

@@ -10,6 +10,7 @@
 
 #include "counters.h"
 #include "holds.h"
+#include "layout.h"
 #include "operations.h"
 #include "refusals.h"
 #include "rows.h"
@@ -178,13 +179,14 @@ put_operations(ReturnSetInfo *result)
 static void
 put_shared_memory(ReturnSetInfo *result)
 {
-	const char *name;
-	Size size;
+	const PoolDiagPart *part;
 	Size total = 0;
 
-	for (int i = 0; pooldiag_shared_part(i, &name, &size); i++)
+	for (int i = 0; (part = pooldiag_layout_part(i)) != NULL; i++)
 	{
-		put(result, psprintf("shared_memory_%s", name), true, size, "bytes");
+		Size size = CACHELINEALIGN(part->size());
+
+		put(result, psprintf("shared_memory_%s", part->name), true, size, "bytes");
 		total += size;
 	}
 	put(result, "shared_memory", true, total, "bytes");

@@ -1,16 +1,12 @@
 /*
  * shared.c
- *	  What pooldiag keeps in shared memory.
- *
- * Parts, sized at server start and never grown:
+ *	  What all of pooldiag shares: who the sampler is, who is connected, the newest sample.
  *
  * control
  *	  One PoolDiagControl: who the sampler is, requests for a tick, which sample is the newest.
  * identities
  *	  One PoolDiagIdentity for each regular slot. Its only writer is the session that holds the slot, once,
  *	  when it has authenticated (sessions.c).
- * counters
- *	  What sessions have done; who writes what of it is told in counters.c.
  * samples
  *	  Two PoolDiagSample. The sampler fills the older one and then makes it the newest by raising
  *	  control->published. A reader copies the newest, and copies again if another was published meanwhile, as
@@ -20,48 +16,25 @@
  *	  presence.c.
  * refusals
  *	  The PoolDiagLedger of refused connections, written by whoever refuses one, and by the sampler: see ledger.c.
- * holds
- *	  How long each database's connections were checked out, written by sessions: see holds.c.
- * slow_queries
- *	  Slow statements, written by sessions, added up by whoever finds the lock free: see slowlog.c.
- * history
- *	  A series for the server and for each pool, written by the sampler (series.c).
- * operations
- *	  One PoolDiagOperations, written by the worker of that name (operations.c).
  *
- * So nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now,
- * the one for what sessions leave that no sample has seen, and the one for the sums of slow statements, which
- * nobody waits for but who asks for these.
- * A sampler that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is
- * stopped delays no sampler. What is torn by a SIGKILL goes with the server's restart, which makes shared memory
- * anew.
+ * Nobody waits for anybody: there is no lock here but the spinlock in the condition variable of sample_now. A sampler
+ * that is stopped or killed anywhere leaves a whole sample behind for readers, and a reader that is stopped delays no
+ * sampler.
  */
 #include "postgres.h"
 
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lwlock.h"
-#include "storage/shmem.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "counters.h"
-#include "holds.h"
-#include "operations.h"
-#include "saved.h"
-#include "series.h"
 #include "settings.h"
 #include "shared.h"
-#include "slowlog.h"
 
 PoolDiagControl *pooldiag_control = NULL;
 PoolDiagLedger *pooldiag_ledger = NULL;
 PoolDiagPresence *pooldiag_presence = NULL;
 static PoolDiagIdentity *identities = NULL;
 static char *samples = NULL;
-
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static Size
 one_sample_size(void)
@@ -134,93 +107,13 @@ attach_ledger(char *at, bool made)
 		pooldiag_ledger_init(pooldiag_ledger, GetCurrentTimestamp());
 }
 
-/*
- * The parts, in the order in which they lie. A part's size must not change while the server runs; attach
- * is told where the part is, and whether it was made just now, all zero.
- */
-static const struct
-{
-	const char *name;
-	Size (*size)(void);
-	void (*attach)(char *at, bool made);
-} parts[] = {
+const PoolDiagPart pooldiag_shared_parts[POOLDIAG_SHARED_PARTS] = {
 	{"control", control_size, attach_control},
 	{"identities", identities_size, attach_identities},
 	{"samples", samples_size, attach_samples},
-	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
 	{"presence", presence_size, attach_presence},
 	{"refusals", pooldiag_ledger_size, attach_ledger},
-	{"holds", pooldiag_holds_size, pooldiag_holds_attach},
-	{"slow_queries", pooldiag_slowlog_size, pooldiag_slowlog_attach},
-	{"history", pooldiag_series_size, pooldiag_series_attach},
-	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
 };
-
-/* For the view self: name and bytes of a part; false past the last one. */
-bool
-pooldiag_shared_part(int index, const char **name, Size *size)
-{
-	if (index >= (int) lengthof(parts))
-		return false;
-	*name = parts[index].name;
-	*size = CACHELINEALIGN(parts[index].size());
-	return true;
-}
-
-static Size
-total_size(void)
-{
-	const char *name;
-	Size size;
-	Size total = 0;
-
-	for (int i = 0; pooldiag_shared_part(i, &name, &size); i++)
-		total = add_size(total, size);
-	return total;
-}
-
-static void
-request_shared_memory(void)
-{
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
-	RequestAddinShmemSpace(total_size());
-	pooldiag_counters_request();
-	pooldiag_slowlog_request();
-}
-
-static void
-start_shared_memory(void)
-{
-	bool found;
-	char *at;
-
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	at = ShmemInitStruct("pooldiag", total_size(), &found);
-	if (!found)
-		memset(at, 0, total_size());
-	for (int i = 0; i < (int) lengthof(parts); i++)
-	{
-		parts[i].attach(at, !found);
-		at += CACHELINEALIGN(parts[i].size());
-	}
-	LWLockRelease(AddinShmemInitLock);
-	if (!found)
-		pooldiag_operations->restored_from = pooldiag_saved_load();
-}
-
-/* To be called from _PG_init, while libraries are preloaded. */
-void
-pooldiag_shared_install_hooks(void)
-{
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shared_memory;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = start_shared_memory;
-}
 
 /* The identity of a regular slot. */
 PoolDiagIdentity *

@@ -46,8 +46,21 @@ extern PoolDiagControl *pooldiag_control;
 extern PoolDiagLedger *pooldiag_ledger;
 extern PoolDiagPresence *pooldiag_presence;
 
-extern void pooldiag_shared_install_hooks(void);
-extern bool pooldiag_shared_part(int index, const char **name, Size *size);
+/*
+ * A part of shared memory. Its size must not change while the server runs; attach is told where the part is, and
+ * whether it was made just now, all zero.
+ */
+typedef struct PoolDiagPart
+{
+	const char *name;
+	Size (*size)(void);
+	void (*attach)(char *at, bool made);
+} PoolDiagPart;
+
+#define POOLDIAG_SHARED_PARTS 5
+
+extern const PoolDiagPart pooldiag_shared_parts[POOLDIAG_SHARED_PARTS];
+
 extern PoolDiagIdentity *pooldiag_shared_identity(int procno);
 extern void pooldiag_shared_publish(const PoolDiagSample *sample);
 extern PoolDiagSample *pooldiag_shared_read(void);
