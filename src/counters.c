@@ -8,10 +8,11 @@
  * change, and at its end, a session adds what it has counted to its pool's totals, with atomic additions, and
  * goes on from zero. A pool's figures are its totals and the slots that it owns.
  *
- * A session that ends before the sampler has seen it leaves its counts among the departed, one entry for each
- * (user, database, application name), which the sampler gives to pools at its next tick. This is the only place
- * with a lock: who leaves something waits for it, the sampler takes it only if it is free. Where all entries
- * are taken, the counts go to the pool (other), and that is counted.
+ * A session that ends, or changes its name, before the sampler has seen it looks for its pool in the newest sample.
+ * Where nobody has seen such names yet, it leaves its counts among the departed, one entry for each (user, database,
+ * application name), which the sampler gives to pools at its next tick. This is the only place with a lock: who
+ * leaves something waits for it, the sampler takes it only if it is free. Where all entries are taken, the counts
+ * go to the pool (other), and that is counted.
  *
  * reset() raises a number, and sets totals to zero. A slot that has not taken that number over counts for
  * nothing; its session does so at the end of its next transaction, and begins from zero.
@@ -70,6 +71,7 @@ static PoolDiagSlot *slots = NULL;
 static PoolDiagPoolTotals *totals_of = NULL; /* of each row of the directory, (other) the last */
 
 PoolDiagSlot *pooldiag_my_slot = NULL;
+pg_atomic_uint32 *pooldiag_counters_reset_number = NULL;
 static uint32 my_key = 0; /* of this process and the name in its slot */
 static bool is_connected = false;
 
@@ -104,6 +106,7 @@ void
 pooldiag_counters_attach(char *at, bool made)
 {
 	shared = (Shared *) at;
+	pooldiag_counters_reset_number = &shared->resets;
 	totals_of = (PoolDiagPoolTotals *) (at + CACHELINEALIGN(sizeof(Shared)));
 	slots = (PoolDiagSlot *) (at + CACHELINEALIGN(CACHELINEALIGN(sizeof(Shared)) +
 												  sizeof(PoolDiagPoolTotals) *
@@ -235,7 +238,11 @@ static void
 move_counts(int64 lifetime_us)
 {
 	static PoolDiagTotals moved; /* too large for the stack of whoever is interrupted */
+	const PoolDiagIdentity *identity = pooldiag_shared_identity(MyProcNumber);
 	PoolDiagSlot *slot = pooldiag_my_slot;
+	uint32 owner = slot->owner;
+	uint16 life;
+	int index;
 
 	memset(&moved, 0, sizeof(moved));
 	add_slot(&moved, slot);
@@ -245,15 +252,20 @@ move_counts(int64 lifetime_us)
 		moved.histogram[POOLDIAG_KIND_LIFETIME][pooldiag_histogram_bucket(lifetime_us)]++;
 	}
 
+	/* A pool that there is need not be found by the sampler. */
+	if (owner == POOLDIAG_NO_OWNER &&
+		pooldiag_shared_find_pool(identity->user, identity->database, slot->application_name,
+								  &index, &life))
+		owner = POOLDIAG_OWNER(index, life);
 	pg_atomic_fetch_add_u64(&shared->moves_begun, 1);
-	if (slot->owner != POOLDIAG_NO_OWNER)
-		add_all(totals_of_owner(slot->owner), &moved);
+	if (owner != POOLDIAG_NO_OWNER)
+		add_all(totals_of_owner(owner), &moved);
 	else
 	{
 		Departed *entry;
 
 		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-		entry = find_departed(pooldiag_shared_identity(MyProcNumber), slot->application_name);
+		entry = find_departed(identity, slot->application_name);
 		if (entry != NULL)
 			add_totals(&entry->totals, &moved);
 		LWLockRelease(shared->lock);
@@ -263,16 +275,16 @@ move_counts(int64 lifetime_us)
 			pg_atomic_fetch_add_u64(&shared->dropped, 1);
 		}
 	}
-	memset(slot->sums, 0, sizeof(slot->sums));
-	memset(slot->statement, 0, sizeof(slot->statement));
-	memset(slot->transaction, 0, sizeof(slot->transaction));
-	slot->connect_bucket = -1;
+	pooldiag_counters_begin_from_zero();
 	pg_atomic_fetch_add_u64(&shared->moves_done, 1);
 }
 
-static void
-begin_from_zero(PoolDiagSlot *slot)
+/* This session has counted nothing, since the last reset. */
+void
+pooldiag_counters_begin_from_zero(void)
 {
+	PoolDiagSlot *slot = pooldiag_my_slot;
+
 	slot->resets = pg_atomic_read_u32(&shared->resets);
 	memset(slot->sums, 0, sizeof(slot->sums));
 	memset(slot->statement, 0, sizeof(slot->statement));
@@ -288,13 +300,13 @@ pooldiag_counters_login(void)
 
 	slot->pid = 0;
 	pg_write_barrier();
-	begin_from_zero(slot);
+	pooldiag_my_slot = slot;
+	pooldiag_counters_begin_from_zero();
 	slot->owner = POOLDIAG_NO_OWNER;
 	slot->application_name[0] = '\0';
 	pg_atomic_write_u64(&slot->slow_us, pg_atomic_read_u64(&shared->slow_us));
 	pg_write_barrier();
 	slot->pid = MyProcPid;
-	pooldiag_my_slot = slot;
 }
 
 /* This session goes by this name from now on, and the sampler has found no pool for that yet. */
@@ -350,8 +362,7 @@ settle(PoolDiagSlot *slot)
 {
 	uint64 assigned;
 
-	if (slot->resets != pg_atomic_read_u32(&shared->resets))
-		begin_from_zero(slot);
+	pooldiag_counters_follow_reset();
 	if (strcmp(slot->application_name, application_name) != 0)
 	{
 		move_counts(-1);

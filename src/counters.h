@@ -60,15 +60,16 @@ typedef struct PoolDiagSlot
 	int pid; /* 0: nobody's. Written last at login, and first at the end */
 	/* The owner that the sampler has found, and the hash of the process and the name that it went by. */
 	pg_atomic_uint64 assigned;
-	/* The sampler's too: microseconds from which a statement is slow there, 0: not known, and the name of an
-	 * assigned pool, empty if it is a discovered one. */
-	pg_atomic_uint64 slow_us;
-	char pool[NAMEDATALEN];
 	uint32 owner;		/* whose totals these counts belong to, see POOLDIAG_OWNER */
 	uint32 resets;		/* the number of the reset since which this counts */
 	int connect_bucket; /* -1: not connected yet, or that is in the totals already */
-	char application_name[NAMEDATALEN];
 	uint64 sums[POOLDIAG_COUNTS];
+	/* The sampler's too: microseconds from which a statement is slow there, 0: not known. */
+	pg_atomic_uint64 slow_us;
+	/* Up to here a tick reads each slot. */
+	char application_name[NAMEDATALEN];
+	char pool
+		[NAMEDATALEN]; /* the sampler's: the name of an assigned pool, empty if it is a discovered one */
 	uint32 statement[POOLDIAG_BUCKETS];
 	uint32 transaction[POOLDIAG_BUCKETS];
 } PoolDiagSlot;
@@ -79,6 +80,8 @@ typedef struct PoolDiagSlot
 
 /* This session's; NULL in a process that counts nothing. */
 extern PoolDiagSlot *pooldiag_my_slot;
+/* The number of the last reset. */
+extern pg_atomic_uint32 *pooldiag_counters_reset_number;
 
 extern Size pooldiag_counters_size(void);
 extern void pooldiag_counters_attach(char *at, bool made);
@@ -87,6 +90,7 @@ extern void pooldiag_counters_request(void);
 /* In a session. */
 extern void pooldiag_counters_login(void);
 extern void pooldiag_counters_connected(int64 connect_us);
+extern void pooldiag_counters_begin_from_zero(void);
 extern void pooldiag_counters_settle(void);
 extern void pooldiag_counters_logout(int64 lifetime_us);
 extern bool pooldiag_counters_pool_name(char *name);
@@ -116,6 +120,16 @@ extern uint32 pooldiag_counters_resets(void);
 extern uint64 pooldiag_counters_dropped(void);
 extern void pooldiag_counters_reset(void);
 extern void pooldiag_counters_reset_refused(void);
+
+/*
+ * Before something is counted: has there been a reset that this session doesn't know of? Then it begins from zero.
+ */
+static inline void
+pooldiag_counters_follow_reset(void)
+{
+	if (unlikely(pooldiag_my_slot->resets != pg_atomic_read_u32(pooldiag_counters_reset_number)))
+		pooldiag_counters_begin_from_zero();
+}
 
 /* Adds a duration to this session's, of kind statement or transaction. */
 static inline void

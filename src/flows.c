@@ -257,7 +257,7 @@ let_flow(Flow *flow, Flow *server)
 	server->times_flow = server->times_flow || flow->times_flow;
 }
 
-/* Forgets what was read, as it is zero now, but for what refused connections there were. */
+/* Forgets what was read and what has come, as all is zero now. */
 static void
 begin_from_zero(void)
 {
@@ -269,9 +269,21 @@ begin_from_zero(void)
 	}
 	for (int index = 0; index <= others; index++)
 	{
-		memset(flows[index].counts, 0, sizeof(flows[index].counts));
-		memset(flows[index].timings, 0, sizeof(flows[index].timings));
-		flows[index].times = 0;
+		uint32 life = flows[index].life;
+
+		memset(&flows[index], 0, sizeof(Flow));
+		flows[index].life = life;
+	}
+}
+
+/* What a new sampler finds came before it. */
+static void
+begin_here(void)
+{
+	for (int index = 0; index <= others; index++)
+	{
+		memset(flows[index].coming, 0, sizeof(flows[index].coming));
+		memset(flows[index].coming_timings, 0, sizeof(flows[index].coming_timings));
 	}
 }
 
@@ -309,6 +321,15 @@ pooldiag_flows_take(int max_pools, uint64 refused, TimestampTz now)
 		read_totals(&flows[index], pooldiag_counters_totals(index), first || timings);
 	for (int procno = 0; procno < MaxConnections; procno++)
 		read_slot(procno, first || timings);
+	pg_read_barrier();
+	if (first)
+		begin_here();
+	else if (resets != pooldiag_counters_resets())
+	{
+		/* A reset came in between: nobody knows which of this was before it. */
+		resets = pooldiag_counters_resets();
+		begin_from_zero();
+	}
 	for (int index = 0; index <= others; index++)
 		let_flow(&flows[index], server);
 	server->flowing[POOLDIAG_COUNTER_REFUSED] = (int64) (refused - refused_before);

@@ -4,8 +4,8 @@
  *
  * Attached to shared memory only, started with the postmaster, like the sampler, on a standby too. It writes the
  * state file each minute and when it is told to end, from copies, so that neither the sampler nor a session ever
- * waits for it. When the server is stopped, the sampler is told so at the same moment, and the last tick or two of
- * it may be missing in the file. A disk that hangs keeps this worker alone waiting. What fails is said in the log
+ * waits for it. When the server is stopped, it waits for sessions and
+ * the sampler to end, but not for long. A disk that hangs keeps this worker alone waiting. What fails is said in the log
  * when it begins and when it is over, and counted.
  */
 #include "postgres.h"
@@ -17,6 +17,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -25,10 +26,11 @@
 #include "counters.h"
 #include "operations.h"
 #include "saved.h"
+#include "shared.h"
 
 /* As much as is lost in a crash. */
 #define SAVE_INTERVAL_MS 60000
-#define SESSIONS_TIMEOUT_MS 500
+#define OTHERS_TIMEOUT_MS 500
 
 PoolDiagOperations *pooldiag_operations = NULL;
 
@@ -42,6 +44,20 @@ void
 pooldiag_operations_attach(char *at, bool made)
 {
 	pooldiag_operations = (PoolDiagOperations *) at;
+	if (made)
+		pg_atomic_init_u32(&pooldiag_operations->saves_requested, 0);
+}
+
+/* Has the state file written now rather than within a minute. */
+void
+pooldiag_operations_save_soon(void)
+{
+	pg_atomic_fetch_add_u32(&pooldiag_operations->saves_requested, 1);
+	if (pooldiag_operations->pid != 0)
+	{
+		pg_read_barrier();
+		SetLatch(&GetPGProcByNumber(pooldiag_operations->procno)->procLatch);
+	}
 }
 
 static double
@@ -104,15 +120,16 @@ save(MemoryContext context)
 }
 
 /*
- * When the server stops, sessions are told so at the same moment: what they count at their end should be in the file.
- * Those that take their time are not waited for.
+ * When the server stops, sessions and the sampler are told so at the same moment: what they count at their end should
+ * be in the file. Those that take their time are not waited for.
  */
 static void
-wait_for_sessions(uint32 wait_event)
+wait_for_others(uint32 wait_event)
 {
-	double until = monotonic_ms() + SESSIONS_TIMEOUT_MS;
+	double until = monotonic_ms() + OTHERS_TIMEOUT_MS;
 
-	while (pooldiag_counters_sessions() > 0 && monotonic_ms() < until)
+	while ((pooldiag_counters_sessions() > 0 || pooldiag_control->sampler_pid != 0) &&
+		   monotonic_ms() < until)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5, wait_event);
 		ResetLatch(MyLatch);
@@ -132,6 +149,7 @@ pooldiag_operations_main(Datum main_arg)
 	MemoryContext context;
 	uint32 wait_event;
 	double next = monotonic_ms() + SAVE_INTERVAL_MS;
+	uint32 saves_requested = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -139,6 +157,8 @@ pooldiag_operations_main(Datum main_arg)
 	context = AllocSetContextCreate(TopMemoryContext, "pooldiag operations", 0, 8192, 8388608);
 	wait_event = WaitEventExtensionNew("PoolDiagOperationsMain");
 	pooldiag_operations->started_at = GetCurrentTimestamp();
+	pooldiag_operations->procno = MyProcNumber;
+	pg_write_barrier();
 	pooldiag_operations->pid = MyProcPid;
 	before_shmem_exit(forget_pid, (Datum) 0);
 
@@ -151,8 +171,10 @@ pooldiag_operations_main(Datum main_arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (left <= 0)
+		if (left <= 0 ||
+			pg_atomic_read_u32(&pooldiag_operations->saves_requested) != saves_requested)
 		{
+			saves_requested = pg_atomic_read_u32(&pooldiag_operations->saves_requested);
 			save(context);
 			next = monotonic_ms() + SAVE_INTERVAL_MS;
 			continue;
@@ -162,7 +184,7 @@ pooldiag_operations_main(Datum main_arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	wait_for_sessions(wait_event);
+	wait_for_others(wait_event);
 	save(context);
 	proc_exit(1);
 }

@@ -7,11 +7,14 @@
 
 #include "datatype/timestamp.h"
 #include "fmgr.h"
+#include "port/atomics.h"
 
 /* What the worker has done since the server's start. The worker alone writes it. */
 typedef struct PoolDiagOperations
 {
 	int pid; /* zeroed when it ends in order */
+	int procno;
+	pg_atomic_uint32 saves_requested; /* raised by sessions */
 	TimestampTz started_at;
 	TimestampTz
 		restored_from;	  /* when the state file was written that the server began with; 0: none */
@@ -28,6 +31,7 @@ extern PoolDiagOperations *pooldiag_operations;
 
 extern Size pooldiag_operations_size(void);
 extern void pooldiag_operations_attach(char *at, bool made);
+extern void pooldiag_operations_save_soon(void);
 extern void pooldiag_operations_register(void);
 extern PGDLLEXPORT void pooldiag_operations_main(Datum main_arg);
 

@@ -203,20 +203,26 @@ matches(const PoolDiagPoolDef *def, const char *user, const char *database,
 		   (!def->has_database || pooldiag_glob_match(def->database, database));
 }
 
-/* The index of the pool that has such connections: a declared one, or one discovered before; or POOLDIAG_NO_POOL. */
+/*
+ * The index of the pool that has such connections: a declared one, or one discovered before; or POOLDIAG_NO_POOL. It
+ * comes to an end in a directory that is overwritten meanwhile, too; then the answer is of no use.
+ */
 int
 pooldiag_pools_find(const PoolDiagPools *pools, const char *user, const char *database,
 					const char *application_name)
 {
+	int capacity = pools->capacity;
+	int steps = 0;
 	int index;
-	int chain;
 
-	for (index = pools->first_declared; index >= 0; index = pools->rows[index].next)
+	for (index = pools->first_declared; index >= 0 && index < capacity && steps < capacity;
+		 index = pools->rows[index].next, steps++)
 		if (matches(&pools->rows[index].def, user, database, application_name))
 			return index;
 
-	chain = chain_of(pools, user, database, application_name);
-	for (index = pools->rows[chain].chain; index >= 0; index = pools->rows[index].next)
+	index = pools->rows[chain_of(pools, user, database, application_name)].chain;
+	for (; index >= 0 && index < capacity && steps <= 2 * capacity;
+		 index = pools->rows[index].next, steps++)
 	{
 		const PoolDiagPoolDef *def = &pools->rows[index].def;
 

@@ -217,6 +217,19 @@ pooldiag_refusals_piled_up(void)
 	return pooldiag_ledger_waiting(pooldiag_ledger) >= PILE;
 }
 
+/* In the sampler: how many connections have been refused up to where it, or a former one, has taken them up. */
+uint64
+pooldiag_refusals_taken_up(void)
+{
+	if (sources == NULL)
+	{
+		sources = MemoryContextAlloc(TopMemoryContext, pooldiag_ledger_sources_size());
+		/* Nobody else publishes. */
+		(void) pooldiag_ledger_read(pooldiag_ledger, sources);
+	}
+	return sources->drained;
+}
+
 /*
  * In the sampler: takes up what was refused since the last call, and publishes it. each, if there is one, is
  * called once for each refused connection, in order; never for those that were overwritten before. Returns how
@@ -225,12 +238,7 @@ pooldiag_refusals_piled_up(void)
 uint64
 pooldiag_refusals_drain(PoolDiagRefusalCallback each, void *context)
 {
-	if (sources == NULL)
-	{
-		sources = MemoryContextAlloc(TopMemoryContext, pooldiag_ledger_sources_size());
-		/* Nobody else publishes. */
-		(void) pooldiag_ledger_read(pooldiag_ledger, sources);
-	}
+	(void) pooldiag_refusals_taken_up();
 	pooldiag_ledger_drain(pooldiag_ledger, sources, monotonic_ms(), each, context);
 	return sources->drained;
 }

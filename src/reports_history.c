@@ -63,7 +63,7 @@ static const Metric metrics[] = {
 	{"statement_rate", FROM_RATE, POOLDIAG_COUNTER_STATEMENTS, POOLDIAG_UNIT_RATE,
 	 "statements a second"},
 	{"hold_p95_ms", FROM_TIMING, POOLDIAG_TIMING_HOLD, POOLDIAG_UNIT_MS,
-	 "time a connection was held by a transaction"},
+	 "hold time of transactions"},
 	{"statement_p95_ms", FROM_TIMING, POOLDIAG_TIMING_STATEMENT, POOLDIAG_UNIT_MS,
 	 "time of a statement"},
 	{"opened", FROM_COUNTER, POOLDIAG_COUNTER_OPENED, POOLDIAG_UNIT_COUNT, "connections opened"},
@@ -132,6 +132,12 @@ request_of(FunctionCallInfo fcinfo, int since, int pool)
 	Request request = {0};
 	int64 kept;
 
+	if (!PG_ARGISNULL(pool) && !pooldiag_live_may_see(InvalidOid))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for the history of a pool"),
+						errhint("It tells of sessions of all roles; only members of "
+								"pg_read_all_stats see it. That of the server is for whoever may "
+								"call this function.")));
 	request.now = GetCurrentTimestamp();
 	if (!PG_ARGISNULL(pool))
 		request.pool = text_to_cstring(PG_GETARG_TEXT_PP(pool));

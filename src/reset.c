@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 
 #include "counters.h"
+#include "operations.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "series.h"
@@ -50,6 +51,7 @@ pooldiag_reset(PG_FUNCTION_ARGS)
 {
 	char *what = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	StringInfoData names;
+	bool sampled;
 
 	pooldiag_shared_require();
 	initStringInfo(&names);
@@ -58,7 +60,10 @@ pooldiag_reset(PG_FUNCTION_ARGS)
 		if (what != NULL && strcmp(parts[i].what, what) == 0)
 		{
 			parts[i].reset();
-			if (!pooldiag_sampler_wait_for_tick(POOLDIAG_TICK_TIMEOUT_MS))
+			sampled = pooldiag_sampler_wait_for_tick(POOLDIAG_TICK_TIMEOUT_MS);
+			/* Or a crash would bring back what was to be forgotten. */
+			pooldiag_operations_save_soon();
+			if (!sampled)
 				ereport(WARNING,
 						(errmsg("the sampler took no tick within %d seconds",
 								POOLDIAG_TICK_TIMEOUT_MS / 1000),

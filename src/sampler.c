@@ -365,7 +365,7 @@ start_sampling(void)
 	audience = audience_of_sample();
 	pooldiag_presence_recount(pooldiag_presence, &audience);
 	configure();
-	refused = pooldiag_refusals_drain(NULL, NULL);
+	refused = pooldiag_refusals_taken_up();
 
 	pooldiag_control->sampler_procno = MyProcNumber;
 	pg_write_barrier();
@@ -426,6 +426,8 @@ pooldiag_sampler_main(Datum main_arg)
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
+	/* For whoever comes next, and the state file. */
+	tick();
 	proc_exit(1);
 }
 

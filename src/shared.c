@@ -30,6 +30,8 @@
 #include "settings.h"
 #include "shared.h"
 
+#define FIND_TRIES 10
+
 PoolDiagControl *pooldiag_control = NULL;
 PoolDiagLedger *pooldiag_ledger = NULL;
 PoolDiagPresence *pooldiag_presence = NULL;
@@ -157,6 +159,32 @@ pooldiag_shared_read(void)
 		pg_read_barrier();
 	} while (number != pg_atomic_read_u64(&pooldiag_control->published));
 	return copy;
+}
+
+/*
+ * Finds the pool of a connection in the newest sample, in place: nothing is copied or allocated. Its row and life, or
+ * false where there is none, or where samples come too fast.
+ */
+bool
+pooldiag_shared_find_pool(const char *user, const char *database, const char *application_name,
+						  int *index, uint16 *life)
+{
+	for (int try = 0; try < FIND_TRIES; try++)
+	{
+		uint64 number = pg_atomic_read_u64(&pooldiag_control->published);
+		const PoolDiagPools *pools =
+			&((PoolDiagSample *) (samples + (number % 2) * one_sample_size()))->pools;
+
+		if (number == 0)
+			return false;
+		pg_read_barrier();
+		*index = pooldiag_pools_find(pools, user, database, application_name);
+		*life = *index == POOLDIAG_NO_POOL ? 0 : pools->rows[*index].life;
+		pg_read_barrier();
+		if (pg_atomic_read_u64(&pooldiag_control->published) == number)
+			return *life != 0;
+	}
+	return false;
 }
 
 /*

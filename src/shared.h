@@ -64,6 +64,8 @@ extern const PoolDiagPart pooldiag_shared_parts[POOLDIAG_SHARED_PARTS];
 extern PoolDiagIdentity *pooldiag_shared_identity(int procno);
 extern void pooldiag_shared_publish(const PoolDiagSample *sample);
 extern PoolDiagSample *pooldiag_shared_read(void);
+extern bool pooldiag_shared_find_pool(const char *user, const char *database,
+									  const char *application_name, int *index, uint16 *life);
 extern void pooldiag_shared_wake_sampler(void);
 extern PoolDiagSample *pooldiag_shared_restored(void);
 extern PoolDiagSample *pooldiag_shared_read_restored(void);

@@ -3,7 +3,8 @@
  *	  What a session does: statements and transactions, from their beginning to their end.
  *
  * Runs in every session, at each of its statements. It writes to this process's memory and to the session's
- * own slot (counters.c), allocates nothing, takes no lock and throws nothing.
+ * own slot (counters.c), allocates nothing and throws nothing. It takes no lock but where a session of names that
+ * nobody has seen yet changes them: see counters.c.
  *
  * A statement is what the client sent: nothing that runs inside another one, and nothing that runs without a
  * portal, as deferred triggers do at the commit. It begins when its message arrived, or when the one before it
@@ -80,6 +81,7 @@ static bool chains = false;				/* its end begins another */
 static TimestampTz rolling_back_to = 0; /* a savepoint, by the message that arrived then */
 static bool committing = false;			/* deferred triggers are running, or later */
 static int counted_in_transaction = 0;	/* statements that have ended in it */
+static int64 idle_in_transaction = 0;	/* microseconds that it was idle, so far */
 static TimestampTz commit_begin = 0;	/* where the client may have been waited for before that */
 static TimestampTz failed_since = 0; /* when a block that has failed had begun; 0: there is none */
 
@@ -120,6 +122,7 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
 	us = Max(us, 0);
+	pooldiag_counters_follow_reset();
 	if (is_slow(us))
 		note_slow(us, rows, failed, at, query);
 	slot->sums[POOLDIAG_STATEMENTS]++;
@@ -139,6 +142,7 @@ count_transaction(TimestampTz begin, TimestampTz end)
 
 	slot->sums[POOLDIAG_XACTS]++;
 	slot->sums[POOLDIAG_HOLD_US] += us;
+	slot->sums[POOLDIAG_HOLD_IDLE_US] += Min(idle_in_transaction, us);
 	pooldiag_holds_add(begin, end);
 	pooldiag_count_duration(slot->transaction, us);
 }
@@ -152,7 +156,7 @@ begin_of_statement(void)
 	if (arrived <= last_end)
 		return last_end;
 	if ((in_block || failed_since != 0) && last_end != 0)
-		pooldiag_my_slot->sums[POOLDIAG_HOLD_IDLE_US] += arrived - last_end;
+		idle_in_transaction += arrived - last_end;
 	return arrived;
 }
 
@@ -399,6 +403,7 @@ end_failed_block(TimestampTz end)
 	count_transaction(failed_since, end);
 	failed_since = 0;
 	counted_in_transaction = 0;
+	idle_in_transaction = 0;
 }
 
 /* A command has run that begins or ends something; what ends a transaction stays open until that has ended. */
@@ -529,6 +534,7 @@ transaction_ended(TimestampTz now)
 	if (counted_in_transaction > 0 || in_block)
 		count_transaction(GetCurrentTransactionStartTimestamp(), now);
 	counted_in_transaction = 0;
+	idle_in_transaction = 0;
 	in_block = chains;
 	chains = false;
 	committing = false;
@@ -553,7 +559,7 @@ transaction_aborted(TimestampTz now)
 	{
 		/* A procedure that rolls back, or a session that ends while it is idle in transaction. */
 		if (proc_exit_inprogress && in_block && last_end != 0)
-			pooldiag_my_slot->sums[POOLDIAG_HOLD_IDLE_US] += Max(now - last_end, 0);
+			idle_in_transaction += Max(now - last_end, 0);
 		transaction_ended(now);
 		return;
 	}
@@ -651,7 +657,7 @@ pooldiag_statements_end_session(void)
 	end_current(current.ran, false);
 	if (failed_since != 0)
 	{
-		pooldiag_my_slot->sums[POOLDIAG_HOLD_IDLE_US] += Max(now - last_end, 0);
+		idle_in_transaction += Max(now - last_end, 0);
 		end_failed_block(now);
 	}
 }

@@ -188,6 +188,53 @@ $web->quit;
 $eye->query('SELECT pooldiag.sample_now()');
 is($eye->value(q{SELECT xacts FROM pooldiag.pools WHERE pool = 'web'}), 1, 'all: counting goes on');
 
+# What a transaction does after a reset counts, and so far none of what it did before.
+my $long = PoolDiag::Session->connect($node, application_name => 'web long');
+$long->query('BEGIN');
+$long->query('SELECT 1') for 1 .. 3;
+$eye->query('SELECT pooldiag.reset()');
+$long->query('SELECT 1') for 1 .. 5;
+is($eye->value(q{SELECT statements FROM pooldiag.pools WHERE pool = 'web'}), 5, 'a reset in a transaction: its statements since');
+$long->query('COMMIT');
+is_deeply($eye->row(q{SELECT xacts, statements FROM pooldiag.pools WHERE pool = 'web'}), { xacts => 1, statements => 6 },
+	'and its end');
+
+# What is idle counts when the transaction does.
+$long->query('BEGIN');
+$eye->query('SELECT pg_sleep(0.1)');
+$long->query('SELECT 1');
+is($eye->value(q{SELECT hold_efficiency_percent BETWEEN 0 AND 100 FROM pooldiag.pools WHERE pool = 'web'}), 't',
+	'efficiency stays one while a transaction runs');
+$long->query('COMMIT');
+is($eye->value(q{SELECT hold_efficiency_percent BETWEEN 0 AND 50 FROM pooldiag.pools WHERE pool = 'web'}), 't',
+	'and has what was idle when it is over');
+$long->quit;
+
+# What was refused while there was no sampler has pools when there is another one.
+my $sampler = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'sampler_pid'});
+kill 'TERM', $sampler;
+$eye->poll(q{SELECT count(*) FROM pooldiag.self WHERE name = 'sampler_pid' AND value > 0}, 0);
+for (1 .. 4)
+{
+	PoolDiag::Session->refusal($node, application_name => 'web refused', database => 'nosuch');
+}
+$eye->poll(q{SELECT refused FROM pooldiag.refusals WHERE reason = 'no such database'}, 4);
+$eye->poll("SELECT value NOT IN (0, $sampler) FROM pooldiag.self WHERE name = 'sampler_pid'");
+$eye->query('SELECT pooldiag.sample_now()');
+is($eye->value(q{SELECT refused FROM pooldiag.pools WHERE pool = 'web'}), 4, 'refused without a sampler');
+
+# A crash brings nothing back that was forgotten.
+my $writes = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'state_file_writes'});
+$eye->query('SELECT pooldiag.reset()');
+$eye->poll("SELECT value > $writes FROM pooldiag.self WHERE name = 'state_file_writes'");
+$eye->quit;
+$node->stop('immediate');
+$node->start;
+$eye = observer($node);
+$eye->query('SELECT pooldiag.sample_now()');
+is($eye->value(q{SELECT coalesce(sum(refused), 0) FROM pooldiag.refusals}), 0, 'what was forgotten stays so');
+is($eye->value(q{SELECT coalesce(sum(xacts), 0) FROM pooldiag.pools WHERE pool = 'web'}), 0, 'after a crash, too');
+
 # What can't be.
 my $error = $eye->try(q{SELECT pooldiag.reset('everything')})->{error};
 is($error->{C}, '22023', 'what there is not');
@@ -199,6 +246,15 @@ my $monitor = PoolDiag::Session->connect($node, user => 'monitor');
 is($monitor->try(q{SELECT pooldiag.reset('history')})->{error}{C}, '42501', 'who may monitor may not reset');
 $eye->query('GRANT EXECUTE ON FUNCTION pooldiag.reset TO monitor');
 is($monitor->try(q{SELECT pooldiag.reset('history')})->{error}, undef, 'until that is granted');
+is($monitor->try(q{SELECT * FROM pooldiag.history('1 min', 'web')})->{error}, undef, 'it sees the history of a pool');
+$eye->query('CREATE ROLE plain LOGIN');
+$eye->query('GRANT USAGE ON SCHEMA pooldiag TO plain');
+$eye->query('GRANT EXECUTE ON FUNCTION pooldiag.history, pooldiag.chart TO plain');
+my $plain = PoolDiag::Session->connect($node, user => 'plain');
+is($plain->try('SELECT * FROM pooldiag.history()')->{error}, undef, 'who is granted that sees the history of the server');
+is($plain->try($_)->{error}{C}, '42501', 'and of no pool')
+	for q{SELECT * FROM pooldiag.history('1 min', 'web')}, q{SELECT pooldiag.chart('connections', '1 min', 'nobody')};
+$plain->quit;
 $monitor->quit;
 
 $eye->quit;
