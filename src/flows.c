@@ -69,9 +69,11 @@ typedef struct Flow
 } Flow;
 
 static SeenSlot *seen = NULL;
-static Flow *flows = NULL; /* of each row, (other), and the server */
-static int others = 0;	   /* the index of (other); that of the server is one more */
+static bool *untimed = NULL; /* slots of which counts were read, and histograms not yet */
+static Flow *flows = NULL;	 /* of each row, (other), and the server */
+static int others = 0;		 /* the index of (other); that of the server is one more */
 static uint32 resets = 0;
+static bool read_anew = false; /* a reset came while slots were read */
 static uint64 refused_before = 0;
 static int64 timed_second = 0; /* in which histograms were read last */
 static double taken_at = 0;
@@ -289,45 +291,52 @@ begin_here(void)
 
 /*
  * In the sampler, at each tick, when sessions have pools and the departed have been followed: finds what has come
- * since the last call. refused is how many connections the server has refused since it began.
+ * since the last call. active says which slots may have counted something. refused is how many connections the server has refused since it began.
  */
 void
-pooldiag_flows_take(int max_pools, uint64 refused, TimestampTz now)
+pooldiag_flows_take(int max_pools, const bool *active, uint64 refused, TimestampTz now)
 {
 	bool first = flows == NULL;
 	bool timings = now / USECS_PER_SEC != timed_second;
+	bool anew = first || read_anew || resets != pooldiag_counters_resets();
 	double clock = monotonic_seconds();
 	Flow *server;
 
 	if (first)
 	{
 		seen = MemoryContextAllocHuge(TopMemoryContext, sizeof(SeenSlot) * MaxConnections);
+		untimed = MemoryContextAllocZero(TopMemoryContext, MaxConnections);
 		flows = MemoryContextAllocZero(TopMemoryContext, sizeof(Flow) * (max_pools + 2));
 		others = max_pools;
 	}
 	server = &flows[others + 1];
 	memset(server, 0, sizeof(*server));
-	if (first || resets != pooldiag_counters_resets())
+	if (anew)
 	{
 		resets = pooldiag_counters_resets();
 		begin_from_zero();
 	}
+	read_anew = false;
 	timed_second = now / USECS_PER_SEC;
 
 	for (int index = 0; index <= others; index++)
 		follow_life(&flows[index], pg_atomic_read_u32(&pooldiag_counters_totals(index)->life));
 	/* In this order, so that what is moved meanwhile is late, and not there twice. */
 	for (int index = 0; index <= others; index++)
-		read_totals(&flows[index], pooldiag_counters_totals(index), first || timings);
+		read_totals(&flows[index], pooldiag_counters_totals(index), anew || timings);
 	for (int procno = 0; procno < MaxConnections; procno++)
-		read_slot(procno, first || timings);
+		if (anew || active[procno] || (timings && untimed[procno]))
+		{
+			read_slot(procno, anew || timings);
+			untimed[procno] = !(anew || timings);
+		}
 	pg_read_barrier();
 	if (first)
 		begin_here();
 	else if (resets != pooldiag_counters_resets())
 	{
 		/* A reset came in between: nobody knows which of this was before it. */
-		resets = pooldiag_counters_resets();
+		read_anew = true;
 		begin_from_zero();
 	}
 	for (int index = 0; index <= others; index++)

@@ -13,7 +13,7 @@
 #define POOLDIAG_FLOWS_SERVER (-1)
 
 extern Size pooldiag_flows_size(int max_pools);
-extern void pooldiag_flows_take(int max_pools, uint64 refused, TimestampTz now);
+extern void pooldiag_flows_take(int max_pools, const bool *active, uint64 refused, TimestampTz now);
 extern void pooldiag_flows_put(int index, PoolDiagMoment *moment);
 
 #endif /* POOLDIAG_FLOWS_H */

@@ -51,6 +51,7 @@ typedef struct SlotMemory
 	uint32 key;		   /* hash of what the pool was found by */
 	int pool;
 	bool busy;	  /* what this tick has of it is an earlier one's */
+	bool held;	  /* by somebody, at the last tick */
 	int database; /* rows in the sample's tables of peaks, or -1 */
 	int role;
 	PoolDiagBackend backend; /* what a tick touches stands first in it */
@@ -58,6 +59,7 @@ typedef struct SlotMemory
 
 static PoolDiagSample *sample = NULL;
 static SlotMemory *slots = NULL;
+static bool *active = NULL;	   /* slots that may have counted something since the last tick */
 static uint64 refused = 0;	   /* up to now, since the server's start */
 static bool maybe_room = true; /* this tick has not seen the directory full */
 
@@ -152,10 +154,21 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 	slot->busy = read == POOLDIAG_SLOT_BUSY;
 	if (slot->busy)
 		sample->self.busy_slots++;
-	if (slot->backend.pid == 0)
+	active[procno] = slot->held || slot->backend.pid != 0;
+	slot->held = slot->backend.pid != 0;
+	if (!slot->held)
 		return;
+	/* Who is idle, as at the last tick, has done nothing: that would have changed the entry. */
+	if (read == POOLDIAG_SLOT_UNCHANGED &&
+		(slot->backend.state == POOLDIAG_IDLE ||
+		 slot->backend.state == POOLDIAG_IDLE_IN_TRANSACTION ||
+		 slot->backend.state == POOLDIAG_IDLE_IN_TRANSACTION_ABORTED))
+		active[procno] = false;
 	if (needs_pool(slot, read))
+	{
 		find_pool(slot);
+		active[procno] = true;
+	}
 	slot->database = count_peak_row(&sample->databases, slot->backend.databaseid, slot->database);
 	slot->role = count_peak_row(&sample->roles, slot->backend.userid, slot->role);
 	pooldiag_sample_add(sample, &slot->backend, slot->pool, now);
@@ -314,7 +327,7 @@ tick(void)
 	pooldiag_slowlog_drain();
 	take_sample();
 	drain_refusals();
-	pooldiag_flows_take(sample->pools.capacity, refused, sample->at);
+	pooldiag_flows_take(sample->pools.capacity, active, refused, sample->at);
 	pooldiag_series_feed(sample);
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
@@ -358,6 +371,7 @@ start_sampling(void)
 	}
 	slots = MemoryContextAllocHuge(TopMemoryContext, slots_size);
 	memset(slots, 0, slots_size);
+	active = MemoryContextAllocZero(TopMemoryContext, MaxConnections);
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
 	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size() +
