@@ -570,11 +570,8 @@ transaction_aborted(TimestampTz now)
 static pg_noinline void
 transaction_committed(void)
 {
-	TimestampTz now = commit_begin;
+	TimestampTz now = GetCurrentTimestamp();
 
-	/* Without a transaction id there is nothing to write and to wait for: it has ended where that began. */
-	if (now == 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		now = GetCurrentTimestamp();
 	if (current.open)
 	{
 		end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
