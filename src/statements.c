@@ -120,8 +120,6 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
 	us = Max(us, 0);
-	if (is_slow(us))
-		note_slow(us, rows, failed, at, query);
 	slot->sums[POOLDIAG_STATEMENTS]++;
 	slot->sums[POOLDIAG_STATEMENT_US] += us;
 	slot->sums[POOLDIAG_ROWS] += rows;
@@ -129,6 +127,9 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 		slot->sums[POOLDIAG_FAILURES]++;
 	pooldiag_count_duration(slot->statement, us);
 	counted_in_transaction++;
+	/* Last, so that nothing has to be kept for what comes after it. */
+	if (is_slow(us))
+		note_slow(us, rows, failed, at, query);
 }
 
 static inline void
@@ -299,7 +300,7 @@ part_of_query_ran(const QueryDesc *query, uint64 limit)
 }
 
 /* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
-static inline void
+static pg_attribute_always_inline void
 query_ran(const QueryDesc *query, uint64 limit)
 {
 	if (unlikely(limit != 0 || any_suspended > 0))
