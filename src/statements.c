@@ -123,8 +123,6 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 
 	us = Max(us, 0);
 	pooldiag_counters_follow_reset();
-	if (is_slow(us))
-		note_slow(us, rows, failed, at, query);
 	slot->sums[POOLDIAG_STATEMENTS]++;
 	slot->sums[POOLDIAG_STATEMENT_US] += us;
 	slot->sums[POOLDIAG_ROWS] += rows;
@@ -132,6 +130,9 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 		slot->sums[POOLDIAG_FAILURES]++;
 	pooldiag_count_duration(slot->statement, us);
 	counted_in_transaction++;
+	/* Last, so that nothing has to be kept for what comes after it. */
+	if (is_slow(us))
+		note_slow(us, rows, failed, at, query);
 }
 
 static inline void
@@ -303,7 +304,7 @@ part_of_query_ran(const QueryDesc *query, uint64 limit)
 }
 
 /* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
-static inline void
+static pg_attribute_always_inline void
 query_ran(const QueryDesc *query, uint64 limit)
 {
 	if (unlikely(limit != 0 || any_suspended > 0))
@@ -576,11 +577,8 @@ transaction_aborted(TimestampTz now)
 static pg_noinline void
 transaction_committed(void)
 {
-	TimestampTz now = commit_begin;
+	TimestampTz now = GetCurrentTimestamp();
 
-	/* Without a transaction id there is nothing to write and to wait for: it has ended where that began. */
-	if (now == 0 || TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		now = GetCurrentTimestamp();
 	if (current.open)
 	{
 		end_current(commit_begin != 0 ? current.ran + (now - commit_begin) : now, false);
