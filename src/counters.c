@@ -356,10 +356,11 @@ pooldiag_counters_connected(int64 connect_us)
 	pooldiag_my_slot->connect_bucket = pooldiag_histogram_bucket(connect_us);
 }
 
-/* There is something to settle. */
-static pg_noinline void
-settle(PoolDiagSlot *slot)
+/* What pooldiag_counters_settle() does where there is something to settle. */
+void
+pooldiag_counters_settle_changes(void)
 {
+	PoolDiagSlot *slot = pooldiag_my_slot;
 	uint64 assigned;
 
 	pooldiag_counters_follow_reset();
@@ -379,28 +380,13 @@ settle(PoolDiagSlot *slot)
 	}
 }
 
-/*
- * At the end of a transaction, before that is counted: what was counted until now stays with the name that the
- * session had, and goes to the pool that the sampler has found for it.
- */
-void
-pooldiag_counters_settle(void)
-{
-	PoolDiagSlot *slot = pooldiag_my_slot;
-
-	if (unlikely(slot->resets != pg_atomic_read_u32(&shared->resets) ||
-				 (uint32) pg_atomic_read_u64(&slot->assigned) != slot->owner ||
-				 strcmp(slot->application_name, application_name) != 0))
-		settle(slot);
-}
-
 /* The session ends. */
 void
 pooldiag_counters_logout(int64 lifetime_us)
 {
 	if (is_connected)
 	{
-		pooldiag_counters_settle();
+		pooldiag_counters_settle_changes();
 		move_counts(lifetime_us);
 		pg_atomic_fetch_sub_u32(&shared->connected, 1);
 		tell(pooldiag_my_slot, true);

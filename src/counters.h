@@ -7,6 +7,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
+#include "utils/guc.h"
 
 #include "histogram.h"
 #include "pools.h"
@@ -91,7 +92,7 @@ extern void pooldiag_counters_request(void);
 extern void pooldiag_counters_login(void);
 extern void pooldiag_counters_connected(int64 connect_us);
 extern void pooldiag_counters_begin_from_zero(void);
-extern void pooldiag_counters_settle(void);
+extern void pooldiag_counters_settle_changes(void);
 extern void pooldiag_counters_logout(int64 lifetime_us);
 extern bool pooldiag_counters_pool_name(char *name);
 
@@ -121,14 +122,33 @@ extern uint64 pooldiag_counters_dropped(void);
 extern void pooldiag_counters_reset(void);
 extern void pooldiag_counters_reset_refused(void);
 
-/*
- * Before something is counted: has there been a reset that this session doesn't know of? Then it begins from zero.
- */
+/* Has there been a reset that this session doesn't know of? */
+static inline bool
+pooldiag_counters_were_reset(void)
+{
+	return pooldiag_my_slot->resets != pg_atomic_read_u32(pooldiag_counters_reset_number);
+}
+
+/* Before something is counted: after such a reset it begins from zero. */
 static inline void
 pooldiag_counters_follow_reset(void)
 {
-	if (unlikely(pooldiag_my_slot->resets != pg_atomic_read_u32(pooldiag_counters_reset_number)))
+	if (unlikely(pooldiag_counters_were_reset()))
 		pooldiag_counters_begin_from_zero();
+}
+
+/*
+ * At the end of a transaction, before that is counted: what was counted until now stays with the name that the
+ * session had, and goes to the pool that the sampler has found for it.
+ */
+static inline void
+pooldiag_counters_settle(void)
+{
+	PoolDiagSlot *slot = pooldiag_my_slot;
+
+	if (unlikely((uint32) pg_atomic_read_u64(&slot->assigned) != slot->owner ||
+				 strcmp(slot->application_name, application_name) != 0))
+		pooldiag_counters_settle_changes();
 }
 
 /* Adds a duration to this session's, of kind statement or transaction. */

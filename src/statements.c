@@ -55,9 +55,10 @@ typedef struct Suspended
 	uint64 rows;
 } Suspended;
 
-/* A statement that has run, and ends with its transaction. */
-typedef struct OpenStatement
+/* The statement that runs, or that has run and ends with its transaction. */
+typedef struct Statement
 {
+	bool runs; /* until it has run, or failed; its query is known then */
 	bool open;
 	bool commits;	 /* COMMIT, PREPARE TRANSACTION */
 	bool rolls_back; /* ROLLBACK */
@@ -67,13 +68,12 @@ typedef struct OpenStatement
 	uint64 rows;
 	PoolDiagQuery query;
 	bool text_lasts; /* until the end of the message */
-} OpenStatement;
+} Statement;
 
+static bool in_session = false;	 /* its start-up is over, and its end has not come */
 static int level = 0;			 /* of statements inside statements */
 static TimestampTz last_end = 0; /* of the statement before */
-static OpenStatement current;
-static PoolDiagQuery running; /* until it has run, or failed; without a text: nothing runs */
-static bool running_lasts;	  /* see text_lasts */
+static Statement current;
 static Suspended suspended[SUSPENDED_PORTALS];
 
 static bool in_block = false;			/* the client has begun a transaction block */
@@ -102,10 +102,14 @@ is_slow(int64 us)
 
 /* A slow statement has ended. What its session held meanwhile is counted with it. */
 static pg_noinline void
-note_slow(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDiagQuery *query)
+note_slow(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *query)
 {
 	PoolDiagSlowEnd end;
 
+	/* What it ran with may have gone with its portal. */
+	if (query == &current.query && !current.runs && !current.text_lasts &&
+		query->source == POOLDIAG_TEXT_AT_HAND)
+		query->source = POOLDIAG_TEXT_MESSAGE;
 	end.query = query;
 	end.us = us;
 	end.at = at;
@@ -117,12 +121,20 @@ note_slow(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDiagQuer
 }
 
 static void
-count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDiagQuery *query)
+count_after_reset(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *query);
+
+/* What may have to call something does so last, so that nothing has to be kept for what comes after it. */
+static void
+count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *query)
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
+	if (unlikely(pooldiag_counters_were_reset()))
+	{
+		count_after_reset(us, rows, failed, at, query);
+		return;
+	}
 	us = Max(us, 0);
-	pooldiag_counters_follow_reset();
 	slot->sums[POOLDIAG_STATEMENTS]++;
 	slot->sums[POOLDIAG_STATEMENT_US] += us;
 	slot->sums[POOLDIAG_ROWS] += rows;
@@ -130,9 +142,15 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, const PoolDi
 		slot->sums[POOLDIAG_FAILURES]++;
 	pooldiag_count_duration(slot->statement, us);
 	counted_in_transaction++;
-	/* Last, so that nothing has to be kept for what comes after it. */
 	if (is_slow(us))
 		note_slow(us, rows, failed, at, query);
+}
+
+static pg_noinline void
+count_after_reset(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *query)
+{
+	pooldiag_counters_begin_from_zero();
+	count_statement(us, rows, failed, at, query);
 }
 
 static inline void
@@ -161,48 +179,51 @@ begin_of_statement(void)
 	return arrived;
 }
 
-/* What the executor is about to run, or a utility command, for the client. */
-static inline void
-begin_to_run(const char *text, const PlannedStmt *statement)
-{
-	running.text = text;
-	running.location = statement->stmt_location;
-	running.length = statement->stmt_len;
-	running.id = (uint64) statement->queryId;
-	running.source = POOLDIAG_TEXT_AT_HAND;
-	/* The simple protocol's portals are not for others to see, and their text is the message's. */
-	running_lasts = !ActivePortal->visible;
-}
-
 /* Ends the open statement, if there is one, at that instant. */
 static inline void
 end_current(TimestampTz end, bool failed)
 {
-	int64 us = current.earlier_us + (end - current.begin);
-
 	if (!current.open)
 		return;
 	current.open = false;
-	if (current.query.source == POOLDIAG_TEXT_AT_HAND && !current.text_lasts)
-		current.query.source = POOLDIAG_TEXT_MESSAGE;
-	count_statement(us, current.rows, failed, end, &current.query);
+	count_statement(current.earlier_us + (end - current.begin), current.rows, failed, end,
+					&current.query);
+}
+
+/* What the executor is about to run, or a utility command, for the client. */
+static inline void
+begin_to_run(const char *text, const PlannedStmt *statement)
+{
+	if (unlikely(current.open))
+		end_current(current.ran, false);
+	current.runs = true;
+	current.query.text = text;
+	current.query.location = statement->stmt_location;
+	current.query.length = statement->stmt_len;
+	current.query.id = (uint64) statement->queryId;
+	current.query.source = POOLDIAG_TEXT_AT_HAND;
+	/* The simple protocol's portals are not for others to see, and their text is the message's. */
+	current.text_lasts = !ActivePortal->visible;
+}
+
+/* The statement that has run, until then, ends later. */
+static pg_attribute_always_inline void
+leave_open(TimestampTz ran, int64 earlier_us, uint64 rows)
+{
+	current.ran = last_end = ran;
+	current.earlier_us = earlier_us;
+	current.rows = rows;
+	current.commits = current.rolls_back = false;
+	current.open = true;
+	current.runs = false;
 }
 
 /* A statement has run. */
 static pg_attribute_always_inline void
 statement_ran(int64 earlier_us, uint64 rows)
 {
-	end_current(current.ran, false);
 	current.begin = begin_of_statement();
-	current.ran = GetCurrentTimestamp();
-	current.earlier_us = earlier_us;
-	current.rows = rows;
-	current.commits = current.rolls_back = false;
-	current.open = true;
-	last_end = current.ran;
-	current.query = running;
-	current.text_lasts = running_lasts;
-	running.text = NULL;
+	leave_open(GetCurrentTimestamp(), earlier_us, rows);
 	if (is_slow(earlier_us + (current.ran - current.begin)))
 		pooldiag_slowlog_take_text(&current.query);
 }
@@ -219,10 +240,10 @@ only_reads(const QueryDesc *query)
  * for a cursor that is to outlive its transaction, whose rows go to a tuplestore, and then nowhere.
  */
 static pg_attribute_always_inline bool
-is_top_level(const QueryDesc *query)
+is_top_level(const QueryDesc *query, bool reads)
 {
-	return pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL &&
-		   !(only_reads(query) && (query->dest == NULL || query->dest->mydest == DestTuplestore));
+	return in_session && level == 0 && ActivePortal != NULL &&
+		   !(reads && (query->dest == NULL || query->dest->mydest == DestTuplestore));
 }
 
 /* The entry of a suspended portal's query, or with NULL an unused one; NULL if there is none. */
@@ -317,19 +338,24 @@ query_ran(const QueryDesc *query, uint64 limit)
 		end_current(current.ran, false);
 }
 
-/* The commit has begun. Between an Execute message and the Sync that commits, the client may have taken its time. */
+/*
+ * The commit has begun. Between an Execute message and the Sync that commits, the client may have taken its time; a
+ * COMMIT waits for none.
+ */
 static inline void
 begin_commit(void)
 {
 	committing = true;
-	if (current.open && commit_begin == 0 && (MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
+	if (current.open && !current.commits && commit_begin == 0 &&
+		(MyXactFlags & XACT_FLAGS_PIPELINING) != 0)
 		commit_begin = GetCurrentTimestamp();
 }
 
 static void
 executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 {
-	bool mine = is_top_level(queryDesc);
+	bool reads = only_reads(queryDesc);
+	bool mine = is_top_level(queryDesc, reads);
 	int before = level++;
 
 	/* Before the callback for that, deferred triggers belong to the commit. */
@@ -342,7 +368,7 @@ executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 	else
 		standard_ExecutorRun(POOLDIAG_EXECUTOR_RUN_ARGS);
 	level = before;
-	if (mine && only_reads(queryDesc))
+	if (mine && reads)
 		query_ran(queryDesc, count);
 }
 
@@ -367,7 +393,7 @@ executor_finish(QueryDesc *queryDesc)
 		finish(queryDesc);
 		return;
 	}
-	mine = is_top_level(queryDesc);
+	mine = is_top_level(queryDesc, false);
 	before = level++;
 	finish(queryDesc);
 	level = before;
@@ -388,7 +414,7 @@ portal_closes(const QueryDesc *query)
 static void
 executor_end(QueryDesc *queryDesc)
 {
-	if (unlikely(any_suspended > 0) && pooldiag_my_slot != NULL)
+	if (unlikely(any_suspended > 0))
 		portal_closes(queryDesc);
 	if (prev_executor_end_hook)
 		prev_executor_end_hook(queryDesc);
@@ -400,6 +426,7 @@ executor_end(QueryDesc *queryDesc)
 static void
 end_failed_block(TimestampTz end)
 {
+	pooldiag_counters_follow_reset();
 	pooldiag_counters_settle();
 	count_transaction(failed_since, end);
 	failed_since = 0;
@@ -407,60 +434,68 @@ end_failed_block(TimestampTz end)
 	idle_in_transaction = 0;
 }
 
-/* A command has run that begins or ends something; what ends a transaction stays open until that has ended. */
-static void
-transaction_command_ran(TransactionStmtKind kind, bool chain, bool block_had_failed)
+/* A command has run that ends a transaction; it stays open until that has ended, which comes at once. */
+static inline void
+end_of_transaction_ran(TransactionStmtKind kind, bool chain)
 {
-	switch (kind)
+	current.begin = begin_of_statement();
+	leave_open(current.begin, 0, 0);
+	current.rolls_back = kind == TRANS_STMT_ROLLBACK;
+	current.commits = !current.rolls_back;
+	chains = chain;
+}
+
+/* A command has run that begins or ends something. */
+static void
+transaction_command_ran(TransactionStmtKind kind, bool chain)
+{
+	bool ends =
+		kind == TRANS_STMT_COMMIT || kind == TRANS_STMT_ROLLBACK || kind == TRANS_STMT_PREPARE;
+
+	if (ends && failed_since == 0)
 	{
-		case TRANS_STMT_BEGIN:
-		case TRANS_STMT_START:
-			in_block = true;
-			break;
-		case TRANS_STMT_COMMIT:
-		case TRANS_STMT_PREPARE:
-		case TRANS_STMT_ROLLBACK:
-			if (block_had_failed)
-			{
-				end_current(current.ran, false);
-				end_failed_block(current.ran);
-				in_block = chain;
-				return;
-			}
-			chains = chain;
-			current.rolls_back = kind == TRANS_STMT_ROLLBACK;
-			current.commits = !current.rolls_back;
-			return;
-		case TRANS_STMT_ROLLBACK_TO:
-			rolling_back_to = GetCurrentStatementStartTimestamp();
-			break;
-		default:
-			break;
+		end_of_transaction_ran(kind, chain);
+		return;
 	}
+	statement_ran(0, 0);
+	if (ends)
+	{
+		end_current(current.ran, false);
+		end_failed_block(current.ran);
+		in_block = chain;
+		return;
+	}
+	if (kind == TRANS_STMT_BEGIN || kind == TRANS_STMT_START)
+		in_block = true;
+	else if (kind == TRANS_STMT_ROLLBACK_TO)
+		rolling_back_to = GetCurrentStatementStartTimestamp();
 	if (in_block)
 		end_current(current.ran, false);
 }
+
+/* What a utility command is that neither begins nor ends anything. */
+#define NO_TRANSACTION_COMMAND (-1)
 
 static void
 process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *queryEnv,
 				DestReceiver *dest, QueryCompletion *qc)
 {
-	bool mine = pooldiag_my_slot != NULL && level == 0 && ActivePortal != NULL;
-	bool block_had_failed = mine && failed_since != 0;
-	bool is_command = mine && IsA(pstmt->utilityStmt, TransactionStmt);
-	TransactionStmtKind kind = TRANS_STMT_BEGIN;
+	bool mine = in_session && level == 0 && ActivePortal != NULL;
+	int kind = NO_TRANSACTION_COMMAND;
 	bool chain = false;
 	int before = level++;
 
-	/* The command may free its own statement. */
-	if (is_command)
-	{
-		kind = ((TransactionStmt *) pstmt->utilityStmt)->kind;
-		chain = ((TransactionStmt *) pstmt->utilityStmt)->chain;
-	}
 	if (mine)
+	{
+		/* The command may free its own statement. */
+		if (IsA(pstmt->utilityStmt, TransactionStmt))
+		{
+			kind = (int) ((TransactionStmt *) pstmt->utilityStmt)->kind;
+			chain = ((TransactionStmt *) pstmt->utilityStmt)->chain;
+		}
 		begin_to_run(queryString, pstmt);
+	}
 	if (prev_process_utility_hook)
 		prev_process_utility_hook(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
 								  qc);
@@ -470,10 +505,13 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	level = before;
 	if (!mine)
 		return;
+	if (kind != NO_TRANSACTION_COMMAND)
+	{
+		transaction_command_ran((TransactionStmtKind) kind, chain);
+		return;
+	}
 	statement_ran(0, qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
-	if (is_command)
-		transaction_command_ran(kind, chain, block_had_failed);
-	else if (in_block)
+	if (in_block)
 		end_current(current.ran, false);
 }
 
@@ -519,16 +557,16 @@ statement_failed(TimestampTz now)
 
 		end_current(current.ran, false);
 		begin = begin_of_statement();
-		if (running.text == NULL)
-			running = query_of_message();
-		count_statement(now - begin, 0, true, now, &running);
+		if (!current.runs)
+			current.query = query_of_message();
+		count_statement(now - begin, 0, true, now, &current.query);
 	}
-	running.text = NULL;
+	current.runs = false;
 	last_end = now;
 }
 
 /* A transaction has ended; was it one that a client began, rather than the server at a Parse? */
-static inline void
+static pg_attribute_always_inline void
 transaction_ended(TimestampTz now)
 {
 	pooldiag_counters_settle();
@@ -540,8 +578,6 @@ transaction_ended(TimestampTz now)
 	chains = false;
 	committing = false;
 	commit_begin = 0;
-	if (level == 0)
-		running.text = NULL;
 }
 
 static pg_noinline void
@@ -549,6 +585,7 @@ transaction_aborted(TimestampTz now)
 {
 	bool is_running = pooldiag_backends_am_running();
 
+	pooldiag_counters_follow_reset();
 	if (current.open && current.rolls_back)
 	{
 		end_current(now, false);
@@ -561,6 +598,8 @@ transaction_aborted(TimestampTz now)
 		/* A procedure that rolls back, or a session that ends while it is idle in transaction. */
 		if (proc_exit_inprogress && in_block && last_end != 0)
 			idle_in_transaction += Max(now - last_end, 0);
+		if (level == 0)
+			current.runs = false;
 		transaction_ended(now);
 		return;
 	}
@@ -590,24 +629,29 @@ transaction_committed(void)
 }
 
 static void
+begin_session(void)
+{
+	pooldiag_counters_connected(GetCurrentTimestamp() - MyStartTimestamp);
+	pooldiag_holds_connected();
+	in_session = true;
+}
+
+static void
 transaction_event(XactEvent event, void *arg)
 {
-	if (pooldiag_my_slot == NULL)
-		return;
-	/* A session's start-up is a transaction to the server, and none of the client's. */
-	if (unlikely(IsInitProcessingMode()))
+	if (unlikely(!in_session))
 	{
-		if (event == XACT_EVENT_COMMIT)
-		{
-			pooldiag_counters_connected(GetCurrentTimestamp() - MyStartTimestamp);
-			pooldiag_holds_connected();
-		}
+		/* A session's start-up is a transaction to the server, and none of the client's. */
+		if (pooldiag_my_slot != NULL && event == XACT_EVENT_COMMIT)
+			begin_session();
 		return;
 	}
 	/* The most frequent ones first. */
-	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	if (event == XACT_EVENT_COMMIT)
+		transaction_committed();
+	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		begin_commit();
-	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+	else if (event == XACT_EVENT_PREPARE)
 		transaction_committed();
 	else if (event == XACT_EVENT_ABORT)
 		transaction_aborted(GetCurrentTimestamp());
@@ -616,7 +660,7 @@ transaction_event(XactEvent event, void *arg)
 static void
 subtransaction_event(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	if (pooldiag_my_slot == NULL || event != SUBXACT_EVENT_ABORT_SUB)
+	if (!in_session || event != SUBXACT_EVENT_ABORT_SUB)
 		return;
 	if (rolling_back_to != GetCurrentStatementStartTimestamp() && is_uncaught_error())
 		statement_failed(GetCurrentTimestamp());
@@ -650,8 +694,9 @@ pooldiag_statements_end_session(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (pooldiag_my_slot == NULL)
+	if (!in_session)
 		return;
+	in_session = false;
 	end_current(current.ran, false);
 	if (failed_since != 0)
 	{
