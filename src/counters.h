@@ -124,16 +124,16 @@ extern void pooldiag_counters_reset_refused(void);
 
 /* Has there been a reset that this session doesn't know of? */
 static inline bool
-pooldiag_counters_were_reset(void)
+pooldiag_counters_were_reset(const PoolDiagSlot *slot)
 {
-	return pooldiag_my_slot->resets != pg_atomic_read_u32(pooldiag_counters_reset_number);
+	return slot->resets != pg_atomic_read_u32(pooldiag_counters_reset_number);
 }
 
 /* Before something is counted: after such a reset it begins from zero. */
 static inline void
 pooldiag_counters_follow_reset(void)
 {
-	if (unlikely(pooldiag_counters_were_reset()))
+	if (unlikely(pooldiag_counters_were_reset(pooldiag_my_slot)))
 		pooldiag_counters_begin_from_zero();
 }
 
@@ -142,10 +142,8 @@ pooldiag_counters_follow_reset(void)
  * session had, and goes to the pool that the sampler has found for it.
  */
 static inline void
-pooldiag_counters_settle(void)
+pooldiag_counters_settle(PoolDiagSlot *slot)
 {
-	PoolDiagSlot *slot = pooldiag_my_slot;
-
 	if (unlikely((uint32) pg_atomic_read_u64(&slot->assigned) != slot->owner ||
 				 strcmp(slot->application_name, application_name) != 0))
 		pooldiag_counters_settle_changes();
@@ -160,9 +158,9 @@ pooldiag_count_duration(uint32 *histogram, int64 us)
 
 /* Is that slow in this session's pool, as far as is known? Where nothing is known, all is. */
 static inline bool
-pooldiag_counters_is_slow(int64 us)
+pooldiag_counters_is_slow(PoolDiagSlot *slot, int64 us)
 {
-	return unlikely((uint64) us >= pg_atomic_read_u64(&pooldiag_my_slot->slow_us));
+	return unlikely((uint64) us >= pg_atomic_read_u64(&slot->slow_us));
 }
 
 #endif /* POOLDIAG_COUNTERS_H */

@@ -93,10 +93,10 @@ static emit_log_hook_type prev_emit_log_hook = NULL;
 
 /* Is that slow? Where the sampler has not said, by what this session knows. */
 static inline bool
-is_slow(int64 us)
+is_slow(PoolDiagSlot *slot, int64 us)
 {
-	return unlikely(pooldiag_counters_is_slow(us)) &&
-		   (pg_atomic_read_u64(&pooldiag_my_slot->slow_us) != 0 ||
+	return unlikely(pooldiag_counters_is_slow(slot, us)) &&
+		   (pg_atomic_read_u64(&slot->slow_us) != 0 ||
 			us >= pooldiag_slow_query_threshold * INT64CONST(1000));
 }
 
@@ -129,7 +129,7 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuer
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
-	if (unlikely(pooldiag_counters_were_reset()))
+	if (unlikely(pooldiag_counters_were_reset(slot)))
 	{
 		count_after_reset(us, rows, failed, at, query);
 		return;
@@ -142,7 +142,7 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuer
 		slot->sums[POOLDIAG_FAILURES]++;
 	pooldiag_count_duration(slot->statement, us);
 	counted_in_transaction++;
-	if (is_slow(us))
+	if (is_slow(slot, us))
 		note_slow(us, rows, failed, at, query);
 }
 
@@ -154,9 +154,8 @@ count_after_reset(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQu
 }
 
 static inline void
-count_transaction(TimestampTz begin, TimestampTz end)
+count_transaction(PoolDiagSlot *slot, TimestampTz begin, TimestampTz end)
 {
-	PoolDiagSlot *slot = pooldiag_my_slot;
 	int64 us = Max(end - begin, 0);
 
 	slot->sums[POOLDIAG_XACTS]++;
@@ -206,10 +205,11 @@ begin_to_run(const char *text, const PlannedStmt *statement)
 	current.text_lasts = !ActivePortal->visible;
 }
 
-/* The statement that has run, until then, ends later. */
+/* The statement that has run ends later. */
 static pg_attribute_always_inline void
-leave_open(TimestampTz ran, int64 earlier_us, uint64 rows)
+leave_open(TimestampTz begin, TimestampTz ran, int64 earlier_us, uint64 rows)
 {
+	current.begin = begin;
 	current.ran = last_end = ran;
 	current.earlier_us = earlier_us;
 	current.rows = rows;
@@ -218,13 +218,21 @@ leave_open(TimestampTz ran, int64 earlier_us, uint64 rows)
 	current.runs = false;
 }
 
-/* A statement has run. */
+/* A statement has run; inside a transaction block that is its end. */
 static pg_attribute_always_inline void
-statement_ran(int64 earlier_us, uint64 rows)
+statement_ran(TimestampTz begin, uint64 rows)
 {
-	current.begin = begin_of_statement();
-	leave_open(GetCurrentTimestamp(), earlier_us, rows);
-	if (is_slow(earlier_us + (current.ran - current.begin)))
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (in_block)
+	{
+		last_end = now;
+		count_statement(now - begin, rows, false, now, &current.query);
+		current.runs = false;
+		return;
+	}
+	leave_open(begin, now, 0, rows);
+	if (is_slow(pooldiag_my_slot, now - begin))
 		pooldiag_slowlog_take_text(&current.query);
 }
 
@@ -304,24 +312,29 @@ end_all_suspended(TimestampTz end)
 static pg_noinline void
 part_of_query_ran(const QueryDesc *query, uint64 limit)
 {
+	TimestampTz begin = begin_of_statement();
+	TimestampTz now = GetCurrentTimestamp();
 	uint64 rows = query->estate->es_processed;
 	bool may_go_on = limit != 0 && rows >= limit;
 	Suspended *entry;
 	int64 earlier_us;
 
 	resume(query, &earlier_us, &rows);
-	statement_ran(earlier_us, rows);
+	leave_open(begin, now, earlier_us, rows);
 	if (may_go_on && (entry = find_suspended(NULL)) != NULL)
 	{
 		entry->query = query;
 		entry->query_id = current.query.id;
-		entry->us = earlier_us + (current.ran - current.begin);
+		entry->us = earlier_us + (now - begin);
 		entry->rows = rows;
 		any_suspended++;
 		current.open = false;
+		return;
 	}
-	else if (in_block)
-		end_current(current.ran, false);
+	if (is_slow(pooldiag_my_slot, earlier_us + (now - begin)))
+		pooldiag_slowlog_take_text(&current.query);
+	if (in_block)
+		end_current(now, false);
 }
 
 /* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
@@ -333,9 +346,7 @@ query_ran(const QueryDesc *query, uint64 limit)
 		part_of_query_ran(query, limit);
 		return;
 	}
-	statement_ran(0, query->estate->es_processed);
-	if (in_block)
-		end_current(current.ran, false);
+	statement_ran(begin_of_statement(), query->estate->es_processed);
 }
 
 /*
@@ -427,50 +438,51 @@ static void
 end_failed_block(TimestampTz end)
 {
 	pooldiag_counters_follow_reset();
-	pooldiag_counters_settle();
-	count_transaction(failed_since, end);
+	pooldiag_counters_settle(pooldiag_my_slot);
+	count_transaction(pooldiag_my_slot, failed_since, end);
 	failed_since = 0;
 	counted_in_transaction = 0;
 	idle_in_transaction = 0;
 }
 
-/* A command has run that ends a transaction; it stays open until that has ended, which comes at once. */
-static inline void
-end_of_transaction_ran(TransactionStmtKind kind, bool chain)
-{
-	current.begin = begin_of_statement();
-	leave_open(current.begin, 0, 0);
-	current.rolls_back = kind == TRANS_STMT_ROLLBACK;
-	current.commits = !current.rolls_back;
-	chains = chain;
-}
-
-/* A command has run that begins or ends something. */
+/*
+ * A command has run that begins or ends something. What ends a transaction stays open until that has ended, which
+ * comes at once.
+ */
 static void
 transaction_command_ran(TransactionStmtKind kind, bool chain)
 {
-	bool ends =
-		kind == TRANS_STMT_COMMIT || kind == TRANS_STMT_ROLLBACK || kind == TRANS_STMT_PREPARE;
+	TimestampTz begin = begin_of_statement();
 
-	if (ends && failed_since == 0)
+	switch (kind)
 	{
-		end_of_transaction_ran(kind, chain);
-		return;
+		case TRANS_STMT_BEGIN:
+		case TRANS_STMT_START:
+			in_block = true;
+			break;
+		case TRANS_STMT_COMMIT:
+		case TRANS_STMT_PREPARE:
+		case TRANS_STMT_ROLLBACK:
+			if (failed_since != 0)
+			{
+				Assert(in_block);
+				statement_ran(begin, 0);
+				end_failed_block(last_end);
+				in_block = chain;
+				return;
+			}
+			chains = chain;
+			leave_open(begin, begin, 0, 0);
+			current.rolls_back = kind == TRANS_STMT_ROLLBACK;
+			current.commits = !current.rolls_back;
+			return;
+		case TRANS_STMT_ROLLBACK_TO:
+			rolling_back_to = GetCurrentStatementStartTimestamp();
+			break;
+		default:
+			break;
 	}
-	statement_ran(0, 0);
-	if (ends)
-	{
-		end_current(current.ran, false);
-		end_failed_block(current.ran);
-		in_block = chain;
-		return;
-	}
-	if (kind == TRANS_STMT_BEGIN || kind == TRANS_STMT_START)
-		in_block = true;
-	else if (kind == TRANS_STMT_ROLLBACK_TO)
-		rolling_back_to = GetCurrentStatementStartTimestamp();
-	if (in_block)
-		end_current(current.ran, false);
+	statement_ran(begin, 0);
 }
 
 /* What a utility command is that neither begins nor ends anything. */
@@ -510,9 +522,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		transaction_command_ran((TransactionStmtKind) kind, chain);
 		return;
 	}
-	statement_ran(0, qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
-	if (in_block)
-		end_current(current.ran, false);
+	statement_ran(begin_of_statement(),
+				  qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
 }
 
 /* Has an error brought us here, one that nobody has caught? */
@@ -569,9 +580,11 @@ statement_failed(TimestampTz now)
 static pg_attribute_always_inline void
 transaction_ended(TimestampTz now)
 {
-	pooldiag_counters_settle();
+	PoolDiagSlot *slot = pooldiag_my_slot;
+
+	pooldiag_counters_settle(slot);
 	if (counted_in_transaction > 0 || in_block)
-		count_transaction(GetCurrentTransactionStartTimestamp(), now);
+		count_transaction(slot, GetCurrentTransactionStartTimestamp(), now);
 	counted_in_transaction = 0;
 	idle_in_transaction = 0;
 	in_block = chains;
