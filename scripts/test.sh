@@ -3,6 +3,7 @@
 #
 #   ONLY=unit|regress|isolation|tap   that kind only
 #   TESTS="NAME ..."                  those tests only (file names without the suffix)
+#   JOBS=N                            so many TAP scripts at a time; two for each core, since they wait most of the time
 #   KEEP=1                            keep the folder with servers' data and logs; kept anyway on failure
 #   UNDER=sanitizers|valgrind|coverage   with an instrument: see instruments.sh
 #
@@ -21,7 +22,9 @@ for kind in $only; do
 done
 
 run=
-child=
+children=()
+jobs=${JOBS:-$(($(nproc) * 2))}
+[[ $jobs =~ ^[1-9][0-9]?$ ]] || die "JOBS is a number from 1 to 99"
 keep=${KEEP-}
 
 # Longest that one program, test group or TAP script may take, in seconds.
@@ -31,9 +34,9 @@ finish() {
 	local rc=$?
 	trap - EXIT
 	trap '' INT TERM HUP
-	if [[ -n $child ]]; then
-		kill "$child" 2>/dev/null || true
-		wait "$child" 2>/dev/null || true
+	if [[ ${#children[@]} -gt 0 ]]; then
+		kill "${children[@]}" 2>/dev/null || true
+		wait "${children[@]}" 2>/dev/null || true
 	fi
 	if [[ -n $run ]]; then
 		stop_servers "$run"
@@ -76,15 +79,32 @@ show() {
 	fi
 }
 
-# Runs a command with its output in the file $1; returns its status. In the background, since bash
-# heeds a signal only when the command in front has ended.
-run_logged() {
-	local rc=0
+# Starts a command with its output in the file $1. In the background, since bash heeds a signal only when the command
+# in front has ended.
+start_logged() {
 	"${@:2}" >"$1" 2>&1 </dev/null &
-	child=$!
-	wait "$child" 2>/dev/null || rc=$?
-	child=
-	return $rc
+	children+=($!)
+}
+
+# Waits for the next of them to end; sets ended to its process, and rc to its status.
+wait_next() {
+	local child left=()
+	rc=0
+	wait -n -p ended "${children[@]}" 2>/dev/null || rc=$?
+	for child in "${children[@]}"; do
+		if [[ $child -ne $ended ]]; then
+			left+=("$child")
+		fi
+	done
+	children=("${left[@]}")
+}
+
+# Runs one, and returns its status.
+run_logged() {
+	local rc ended
+	start_logged "$@"
+	wait_next
+	return "$rc"
 }
 
 # Of the names read, those that TESTS asks for. The test init prepares the database for the others.
@@ -225,29 +245,45 @@ run_regress() {
 	fi
 }
 
+# Starts the TAP script $1.
+start_tap() {
+	start_logged "$run/$1.tap" "${in_run[@]}" \
+		env -C "$source/test" PATH="$bin:$PATH" PERL5LIB="$pgxs_test/perl:$source/test" \
+		TESTDIR="$run/var/tap" TESTDATADIR="$run/var/tap/tmp_check" TESTLOGDIR="$run/var/tap/log" \
+		PG_REGRESS="$pgxs_test/regress/pg_regress" PGPORT=65432 \
+		timeout -k 20 "$limit" prove --verbose --nocolor --norc "t/$1.pl"
+}
+
+# Counts what it said, when it has ended with status $2.
+end_tap() {
+	local name=$1 log=$run/$1.tap
+	# These kill servers on purpose; what is never meant is an assertion that fails.
+	if grep -rqs --include="*$name*" '^TRAP:' "$run/var/tap/tmp_check/log" "$run/var/tap/log"; then
+		count 1 "tap/$name" "an assertion of the server has failed"
+	fi
+	if count_tap "$log" "$2"; then
+		result 0 "tap/$name" "$remark"
+	else
+		result 1 "tap/$name" "$remark"
+		show "output" "$log" tail -n 60
+		# The first up to PostgreSQL 15, the second from 16 on.
+		show "log" "$run/var/tap/tmp_check/log/regress_log_$name" tail -n 40
+		show "log" "$run/var/tap/log/regress_log_$name" tail -n 40
+	fi
+}
+
 run_tap() {
-	local name rc log
-	for name in "${tap[@]}"; do
-		log=$run/$name.tap
-		rc=0
-		"${server_user[@]}" mkdir -p "$run/var/tap"
-		run_logged "$log" "${in_run[@]}" \
-			env -C "$source/test" PATH="$bin:$PATH" PERL5LIB="$pgxs_test/perl:$source/test" \
-			TESTDIR="$run/var/tap" TESTDATADIR="$run/var/tap/tmp_check" TESTLOGDIR="$run/var/tap/log" \
-			PG_REGRESS="$pgxs_test/regress/pg_regress" PGPORT=65432 \
-			timeout -k 20 "$limit" prove --verbose --nocolor --norc "t/$name.pl" || rc=$?
-		# These kill servers on purpose; what is never meant is an assertion that fails.
-		if grep -rqs --include="*$name*" '^TRAP:' "$run/var/tap/tmp_check/log" "$run/var/tap/log"; then
-			count 1 "tap/$name" "an assertion of the server has failed"
-		fi
-		if count_tap "$log" "$rc"; then
-			result 0 "tap/$name" "$remark"
+	local next=0 rc ended
+	local -A name_of=()
+	"${server_user[@]}" mkdir -p "$run/var/tap"
+	while [[ $next -lt ${#tap[@]} || ${#children[@]} -gt 0 ]]; do
+		if [[ $next -lt ${#tap[@]} && ${#children[@]} -lt $jobs ]]; then
+			start_tap "${tap[next]}"
+			name_of[${children[-1]}]=${tap[next]}
+			next=$((next + 1))
 		else
-			result 1 "tap/$name" "$remark"
-			show "output" "$log" tail -n 60
-			# The first up to PostgreSQL 15, the second from 16 on.
-			show "log" "$run/var/tap/tmp_check/log/regress_log_$name" tail -n 40
-			show "log" "$run/var/tap/log/regress_log_$name" tail -n 40
+			wait_next
+			end_tap "${name_of[$ended]}" "$rc"
 		fi
 	done
 }
