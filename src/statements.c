@@ -660,12 +660,10 @@ transaction_event(XactEvent event, void *arg)
 		return;
 	}
 	/* The most frequent ones first. */
-	if (event == XACT_EVENT_COMMIT)
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
 		transaction_committed();
 	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		begin_commit();
-	else if (event == XACT_EVENT_PREPARE)
-		transaction_committed();
 	else if (event == XACT_EVENT_ABORT)
 		transaction_aborted(GetCurrentTimestamp());
 }
