@@ -163,7 +163,10 @@ wait_until('it waits', sub { return sysopen $end, $gate, POSIX::O_WRONLY() | POS
 append_to_file($go, '');
 close $end;
 $meet->('is not accepting connections');
+# What comes before the postmaster knows of the promotion is refused, and would count.
+my $logged = -s $node->logfile;
 $node->promote;
+$node->wait_for_log(qr/database system is ready to accept connections/, $logged);
 $eye = observer($node);
 is_deeply({ map { @$_ } $eye->query('SELECT reason, refused FROM pooldiag.refusals WHERE refused > 0') },
 	{
