@@ -168,6 +168,7 @@ sub define
 	# Where that can be seen, it has the settings before anybody can have asked for a tick.
 	my $status = "/proc/$sampler/status";
 	kill 'STOP', $sampler if -r $status;
+	wait_until('the sampler is stopped', sub { return slurp_file($status) =~ /^State:\s*T/m; }) if -r $status;
 	reload($node);
 	wait_until('the sampler has the signal', sub
 		{
