@@ -31,22 +31,6 @@
 
 typedef void (*Rule)(PoolDiagLive *live, List **advice);
 
-/* The severity's name, as the views show it. */
-const char *
-pooldiag_severity_name(PoolDiagSeverity severity)
-{
-	switch (severity)
-	{
-		case POOLDIAG_INFO:
-			return "info";
-		case POOLDIAG_WARNING:
-			return "warning";
-		case POOLDIAG_CRITICAL:
-			return "critical";
-	}
-	return NULL;
-}
-
 /* ---------------------------------------------------------------- when rules fire ----------------
  */
 

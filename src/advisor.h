@@ -9,13 +9,7 @@
 
 #include "live.h"
 #include "sample.h"
-
-typedef enum PoolDiagSeverity
-{
-	POOLDIAG_INFO,
-	POOLDIAG_WARNING,
-	POOLDIAG_CRITICAL
-} PoolDiagSeverity;
+#include "severity.h"
 
 /* A rule that fires for a subject. All texts are palloc'd or constant. */
 typedef struct PoolDiagAdvice
@@ -32,6 +26,5 @@ typedef struct PoolDiagAdvice
 
 extern void pooldiag_advisor_watch(PoolDiagSample *sample, TimestampTz now);
 extern List *pooldiag_advisor_advise(PoolDiagLive *live);
-extern const char *pooldiag_severity_name(PoolDiagSeverity severity);
 
 #endif /* POOLDIAG_ADVISOR_H */

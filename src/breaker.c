@@ -120,7 +120,7 @@ pooldiag_breaker_judge(PoolDiagBreaker *breaker, const PoolDiagBreakerRules *rul
 
 /* Closed, from whatever state, with no failures counted. trips stays. An event only where it was not closed. */
 PoolDiagBreakerEvent
-pooldiag_breaker_reset(PoolDiagBreaker *breaker)
+pooldiag_breaker_to_closed(PoolDiagBreaker *breaker)
 {
 	breaker->consecutive_failures = 0;
 	if (breaker->state == POOLDIAG_BREAKER_CLOSED)
@@ -130,7 +130,7 @@ pooldiag_breaker_reset(PoolDiagBreaker *breaker)
 
 /* Open until it is reset, whatever is evaluated. That is no trip. */
 PoolDiagBreakerEvent
-pooldiag_breaker_force_open(PoolDiagBreaker *breaker, int64_t now_ms)
+pooldiag_breaker_to_forced_open(PoolDiagBreaker *breaker, int64_t now_ms)
 {
 	if (breaker->state == POOLDIAG_BREAKER_FORCED_OPEN)
 		return POOLDIAG_BREAKER_NOTHING;
@@ -140,7 +140,7 @@ pooldiag_breaker_force_open(PoolDiagBreaker *breaker, int64_t now_ms)
 
 /* Evaluates nothing until it is reset. */
 PoolDiagBreakerEvent
-pooldiag_breaker_disable(PoolDiagBreaker *breaker)
+pooldiag_breaker_to_disabled(PoolDiagBreaker *breaker)
 {
 	if (breaker->state == POOLDIAG_BREAKER_DISABLED)
 		return POOLDIAG_BREAKER_NOTHING;

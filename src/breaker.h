@@ -65,8 +65,9 @@ pooldiag_breaker_advance(PoolDiagBreaker *breaker, const PoolDiagBreakerRules *r
 extern PoolDiagBreakerEvent
 pooldiag_breaker_judge(PoolDiagBreaker *breaker, const PoolDiagBreakerRules *rules, bool failing,
 					   int64_t now_ms);
-extern PoolDiagBreakerEvent pooldiag_breaker_reset(PoolDiagBreaker *breaker);
-extern PoolDiagBreakerEvent pooldiag_breaker_force_open(PoolDiagBreaker *breaker, int64_t now_ms);
-extern PoolDiagBreakerEvent pooldiag_breaker_disable(PoolDiagBreaker *breaker);
+extern PoolDiagBreakerEvent pooldiag_breaker_to_closed(PoolDiagBreaker *breaker);
+extern PoolDiagBreakerEvent
+pooldiag_breaker_to_forced_open(PoolDiagBreaker *breaker, int64_t now_ms);
+extern PoolDiagBreakerEvent pooldiag_breaker_to_disabled(PoolDiagBreaker *breaker);
 
 #endif /* POOLDIAG_BREAKER_H */

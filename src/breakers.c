@@ -135,13 +135,13 @@ pooldiag_breakers_obey(PoolDiagWatched *watched, PoolDiagOrder order, int64_t du
 	switch (order)
 	{
 		case POOLDIAG_ORDER_RESET:
-			event = pooldiag_breaker_reset(&watched->breaker);
+			event = pooldiag_breaker_to_closed(&watched->breaker);
 			break;
 		case POOLDIAG_ORDER_FORCE_OPEN:
-			event = pooldiag_breaker_force_open(&watched->breaker, clocks->ms);
+			event = pooldiag_breaker_to_forced_open(&watched->breaker, clocks->ms);
 			break;
 		case POOLDIAG_ORDER_DISABLE:
-			event = pooldiag_breaker_disable(&watched->breaker);
+			event = pooldiag_breaker_to_disabled(&watched->breaker);
 			watched->evaluated = false;
 			break;
 		case POOLDIAG_ORDER_SILENCE:

@@ -15,23 +15,25 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "counters.h"
 #include "flows.h"
 
 #define NOWHERE (-1)
 
-/* The counters that flow, in the order of history's, and the histograms. */
-static const PoolDiagCount counted[] = {POOLDIAG_XACTS, POOLDIAG_STATEMENTS, POOLDIAG_OPENED,
-										POOLDIAG_CLOSED, POOLDIAG_REFUSED};
+/* The counters that flow, history's first and in its order, and the histograms. */
+static const PoolDiagCount counted[] = {POOLDIAG_XACTS,	 POOLDIAG_STATEMENTS, POOLDIAG_OPENED,
+										POOLDIAG_CLOSED, POOLDIAG_REFUSED,	  POOLDIAG_FAILURES};
 static const PoolDiagKind timed[] = {POOLDIAG_KIND_TRANSACTION, POOLDIAG_KIND_STATEMENT};
 
-StaticAssertDecl(lengthof(counted) == POOLDIAG_COUNTERS, "each counter of history flows");
+#define COUNTS ((int) lengthof(counted))
+#define FAILURES (COUNTS - 1) /* their place among those */
+
+StaticAssertDecl(lengthof(counted) == POOLDIAG_COUNTERS + 1, "each counter of history flows");
 StaticAssertDecl(lengthof(timed) == POOLDIAG_TIMINGS, "each of its timings flows");
 
 /* For whom something of a slot was read last. */
@@ -46,7 +48,7 @@ typedef struct SeenSlot
 {
 	SeenOwner counted_for;
 	SeenOwner timed_for;
-	uint64 counts[POOLDIAG_COUNTERS];
+	uint64 counts[COUNTS];
 	uint64 times; /* how many its histograms had */
 	uint32 timings[POOLDIAG_TIMINGS][POOLDIAG_BUCKETS];
 } SeenSlot;
@@ -55,15 +57,15 @@ typedef struct SeenSlot
 typedef struct Flow
 {
 	uint32 life;
-	uint64 counts[POOLDIAG_COUNTERS];
+	uint64 counts[COUNTS];
 	uint64 times;
 	uint64 timings[POOLDIAG_TIMINGS][POOLDIAG_BUCKETS];
 
-	int64 coming[POOLDIAG_COUNTERS];
+	int64 coming[COUNTS];
 	int64 coming_timings[POOLDIAG_TIMINGS][POOLDIAG_BUCKETS];
 	bool times_come; /* any of them isn't zero */
 
-	int64 flowing[POOLDIAG_COUNTERS];
+	int64 flowing[COUNTS];
 	uint32 flowing_timings[POOLDIAG_TIMINGS][POOLDIAG_BUCKETS];
 	bool times_flow;
 } Flow;
@@ -85,15 +87,6 @@ pooldiag_flows_size(int max_pools)
 {
 	return add_size(mul_size(sizeof(SeenSlot), MaxConnections),
 					mul_size(sizeof(Flow), max_pools + 2));
-}
-
-static double
-monotonic_seconds(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
 }
 
 /* Notes whose a slot is now; the row that loses what was read of it, as *from, and the one that has it now. */
@@ -157,7 +150,7 @@ read_slot(int procno, bool timings)
 	int from;
 	int to = change_owner(&mine->counted_for, owner, &from);
 
-	for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+	for (int i = 0; i < COUNTS; i++)
 	{
 		uint64 now = to != NOWHERE ? slot->sums[counted[i]] : 0;
 
@@ -181,7 +174,7 @@ follow_life(Flow *flow, uint32 life)
 		return;
 	if (flow != other)
 	{
-		for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+		for (int i = 0; i < COUNTS; i++)
 		{
 			other->counts[i] += flow->counts[i];
 			other->coming[i] += flow->coming[i];
@@ -204,7 +197,7 @@ read_totals(Flow *flow, PoolDiagPoolTotals *totals, bool timings)
 	uint64 times = pg_atomic_read_u64(&totals->sums[POOLDIAG_XACTS]) +
 				   pg_atomic_read_u64(&totals->sums[POOLDIAG_STATEMENTS]);
 
-	for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+	for (int i = 0; i < COUNTS; i++)
 	{
 		uint64 now = pg_atomic_read_u64(&totals->sums[counted[i]]);
 
@@ -232,7 +225,7 @@ read_totals(Flow *flow, PoolDiagPoolTotals *totals, bool timings)
 static void
 let_flow(Flow *flow, Flow *server)
 {
-	for (int i = 0; i < POOLDIAG_COUNTERS; i++)
+	for (int i = 0; i < COUNTS; i++)
 	{
 		flow->flowing[i] = Max(flow->coming[i], 0);
 		flow->coming[i] -= flow->flowing[i];
@@ -299,7 +292,7 @@ pooldiag_flows_take(int max_pools, const bool *active, uint64 refused, Timestamp
 	bool first = flows == NULL;
 	bool timings = now / USECS_PER_SEC != timed_second;
 	bool anew = first || read_anew || resets != pooldiag_counters_resets();
-	double clock = monotonic_seconds();
+	double clock = pooldiag_clock_ms() / 1000;
 	Flow *server;
 
 	if (first)
@@ -360,4 +353,14 @@ pooldiag_flows_put(int index, PoolDiagMoment *moment)
 		moment->counters[i] = flow->flowing[i];
 	for (int t = 0; t < POOLDIAG_TIMINGS; t++)
 		moment->timings[t] = flow->times_flow ? flow->flowing_timings[t] : NULL;
+}
+
+/* How many statements flow with this tick on the whole server, and how many of them have failed. */
+void
+pooldiag_flows_statements(int64 *finished, int64 *failed)
+{
+	const Flow *server = &flows[others + 1];
+
+	*finished = server->flowing[POOLDIAG_COUNTER_STATEMENTS];
+	*failed = server->flowing[FAILURES];
 }

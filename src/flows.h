@@ -15,5 +15,6 @@
 extern Size pooldiag_flows_size(int max_pools);
 extern void pooldiag_flows_take(int max_pools, const bool *active, uint64 refused, TimestampTz now);
 extern void pooldiag_flows_put(int index, PoolDiagMoment *moment);
+extern void pooldiag_flows_statements(int64 *finished, int64 *failed);
 
 #endif /* POOLDIAG_FLOWS_H */

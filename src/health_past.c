@@ -6,7 +6,6 @@
 
 #include <math.h>
 
-#include "pgtime.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -144,12 +143,8 @@ write_waits(StringInfo json, const PoolDiagWaits *waits)
 static void
 write_span(StringInfo json, const PoolDiagHistoryRow *row)
 {
-	pg_time_t at = timestamptz_to_time_t(row->at);
-	char text[32];
-
-	pg_strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", pg_gmtime(&at));
 	pooldiag_json_begin(json, NULL, '{');
-	pooldiag_json_string(json, "at", text);
+	pooldiag_json_time(json, "at", row->at);
 	write_figure(json, "connections", row->gauges[POOLDIAG_GAUGE_CONNECTIONS], 1);
 	write_figure(json, "max_connections_seen", row->maxima[POOLDIAG_GAUGE_CONNECTIONS], 0);
 	write_figure(json, "active", row->gauges[POOLDIAG_GAUGE_ACTIVE], 1);

@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "pgtime.h"
 #include "utils/json.h"
+#include "utils/timestamp.h"
 
 #include "json.h"
 #include "text.h"
@@ -66,6 +68,17 @@ pooldiag_json_bool(StringInfo json, const char *key, bool value)
 {
 	begin_member(json, key);
 	appendStringInfoString(json, value ? "true" : "false");
+}
+
+/* An instant in UTC, as ISO 8601 has it, to the second. */
+void
+pooldiag_json_time(StringInfo json, const char *key, TimestampTz at)
+{
+	pg_time_t seconds = timestamptz_to_time_t(at);
+	char text[32];
+
+	pg_strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", pg_gmtime(&seconds));
+	pooldiag_json_string(json, key, text);
 }
 
 void

@@ -5,6 +5,7 @@
 #ifndef POOLDIAG_JSON_H
 #define POOLDIAG_JSON_H
 
+#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
 /* In each, key is the member's name, or NULL for an element of an array. */
@@ -14,6 +15,7 @@ extern void pooldiag_json_string(StringInfo json, const char *key, const char *v
 extern void pooldiag_json_int(StringInfo json, const char *key, int64 value);
 extern void pooldiag_json_number(StringInfo json, const char *key, double value, int decimals);
 extern void pooldiag_json_bool(StringInfo json, const char *key, bool value);
+extern void pooldiag_json_time(StringInfo json, const char *key, TimestampTz at);
 extern void pooldiag_json_null(StringInfo json, const char *key);
 
 #endif /* POOLDIAG_JSON_H */

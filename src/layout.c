@@ -13,11 +13,13 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#include "alerts.h"
 #include "compat.h"
 #include "counters.h"
 #include "holds.h"
 #include "layout.h"
 #include "operations.h"
+#include "orders.h"
 #include "saved.h"
 #include "series.h"
 #include "slowlog.h"
@@ -27,6 +29,8 @@ static const PoolDiagPart parts[] = {
 	{"holds", pooldiag_holds_size, pooldiag_holds_attach},
 	{"slow_queries", pooldiag_slowlog_size, pooldiag_slowlog_attach},
 	{"history", pooldiag_series_size, pooldiag_series_attach},
+	{"alerts", pooldiag_alerts_size, pooldiag_alerts_attach},
+	{"orders", pooldiag_orders_size, pooldiag_orders_attach},
 	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
 };
 
@@ -62,6 +66,7 @@ request_shared_memory(void)
 	RequestAddinShmemSpace(total_size());
 	pooldiag_counters_request();
 	pooldiag_slowlog_request();
+	pooldiag_orders_request();
 }
 
 static void

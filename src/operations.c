@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -22,10 +20,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "alerts.h"
+#include "clock.h"
 #include "compat.h"
 #include "counters.h"
 #include "operations.h"
 #include "saved.h"
+#include "settings.h"
 #include "shared.h"
 
 /* As much as is lost in a crash. */
@@ -48,11 +49,10 @@ pooldiag_operations_attach(char *at, bool made)
 		pg_atomic_init_u32(&pooldiag_operations->saves_requested, 0);
 }
 
-/* Has the state file written now rather than within a minute. */
+/* Has the worker look at what there is to do. Stores and a signal only. */
 void
-pooldiag_operations_save_soon(void)
+pooldiag_operations_wake(void)
 {
-	pg_atomic_fetch_add_u32(&pooldiag_operations->saves_requested, 1);
 	if (pooldiag_operations->pid != 0)
 	{
 		pg_read_barrier();
@@ -60,13 +60,12 @@ pooldiag_operations_save_soon(void)
 	}
 }
 
-static double
-monotonic_ms(void)
+/* Has the state file written now rather than within a minute. */
+void
+pooldiag_operations_save_soon(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double) time.tv_sec * 1e3 + (double) time.tv_nsec / 1e6;
+	pg_atomic_fetch_add_u32(&pooldiag_operations->saves_requested, 1);
+	pooldiag_operations_wake();
 }
 
 static void
@@ -108,15 +107,34 @@ static void
 save(MemoryContext context)
 {
 	MemoryContext before = MemoryContextSwitchTo(context);
-	double started = monotonic_ms();
+	double started = pooldiag_clock_ms();
 	PoolDiagStateWritten written = pooldiag_saved_write();
 
 	if (written.done)
-		note_success(&written, monotonic_ms() - started);
+		note_success(&written, pooldiag_clock_ms() - started);
 	else
 		note_failure(&written);
 	MemoryContextSwitchTo(before);
 	MemoryContextReset(context);
+}
+
+/* Has each new alert logged, in one line. */
+static void
+log_alerts(MemoryContext context)
+{
+	MemoryContext before = MemoryContextSwitchTo(context);
+	PoolDiagAlert alert;
+
+	while (pooldiag_alerts_take(&alert))
+	{
+		StringInfoData json;
+
+		initStringInfo(&json);
+		pooldiag_alerts_write(&json, &alert);
+		ereport(LOG, (errmsg("pooldiag alert: %s", json.data)));
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(before);
 }
 
 /*
@@ -126,10 +144,10 @@ save(MemoryContext context)
 static void
 wait_for_others(uint32 wait_event)
 {
-	double until = monotonic_ms() + OTHERS_TIMEOUT_MS;
+	double until = pooldiag_clock_ms() + OTHERS_TIMEOUT_MS;
 
 	while ((pooldiag_counters_sessions() > 0 || pooldiag_control->sampler_pid != 0) &&
-		   monotonic_ms() < until)
+		   pooldiag_clock_ms() < until)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5, wait_event);
 		ResetLatch(MyLatch);
@@ -148,7 +166,7 @@ pooldiag_operations_main(Datum main_arg)
 {
 	MemoryContext context;
 	uint32 wait_event;
-	double next = monotonic_ms() + SAVE_INTERVAL_MS;
+	double next = pooldiag_clock_ms() + SAVE_INTERVAL_MS;
 	uint32 saves_requested = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -161,22 +179,25 @@ pooldiag_operations_main(Datum main_arg)
 	pg_write_barrier();
 	pooldiag_operations->pid = MyProcPid;
 	before_shmem_exit(forget_pid, (Datum) 0);
+	pooldiag_settings_complain();
 
 	while (!ShutdownRequestPending)
 	{
-		double left = next - monotonic_ms();
+		double left = next - pooldiag_clock_ms();
 
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			pooldiag_settings_complain();
 		}
+		log_alerts(context);
 		if (left <= 0 ||
 			pg_atomic_read_u32(&pooldiag_operations->saves_requested) != saves_requested)
 		{
 			saves_requested = pg_atomic_read_u32(&pooldiag_operations->saves_requested);
 			save(context);
-			next = monotonic_ms() + SAVE_INTERVAL_MS;
+			next = pooldiag_clock_ms() + SAVE_INTERVAL_MS;
 			continue;
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) left + 1,
@@ -185,6 +206,7 @@ pooldiag_operations_main(Datum main_arg)
 		CHECK_FOR_INTERRUPTS();
 	}
 	wait_for_others(wait_event);
+	log_alerts(context);
 	save(context);
 	proc_exit(1);
 }

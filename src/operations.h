@@ -31,6 +31,7 @@ extern PoolDiagOperations *pooldiag_operations;
 
 extern Size pooldiag_operations_size(void);
 extern void pooldiag_operations_attach(char *at, bool made);
+extern void pooldiag_operations_wake(void);
 extern void pooldiag_operations_save_soon(void);
 extern void pooldiag_operations_register(void);
 extern PGDLLEXPORT void pooldiag_operations_main(Datum main_arg);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "breakers.h"
 #include "grammar.h"
 #include "presets.h"
 #include "tally.h"
@@ -40,9 +41,10 @@ typedef struct PoolDiagPool
 	PoolDiagPoolLimits limits;
 	PoolDiagPeak connections_peak;
 	PoolDiagPeak checked_out_peak;
-	int64_t leaks_since; /* when its leak suspects began, 0: it has none */
-	int64_t slow_since;	 /* when its slow holders began, 0: it has none */
-	int series;			 /* where its history may be */
+	int64_t leaks_since;	 /* when its leak suspects began, 0: it has none */
+	int64_t slow_since;		 /* when its slow holders began, 0: it has none */
+	int series;				 /* where its history may be */
+	PoolDiagWatched watched; /* its breaker, if it is declared */
 } PoolDiagPool;
 
 typedef struct PoolDiagPools

@@ -19,14 +19,13 @@
 #include "postgres.h"
 
 #include <arpa/inet.h>
-#include <time.h>
-
 #include "libpq/libpq-be.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "refusals.h"
 #include "shared.h"
@@ -201,15 +200,6 @@ pooldiag_refusals_install_hooks(void)
 	emit_log_hook = watch_log;
 }
 
-static int64
-monotonic_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * INT64CONST(1000) + time.tv_nsec / 1000000;
-}
-
 /* In the sampler: are there so many that it should not wait for its next tick? */
 bool
 pooldiag_refusals_piled_up(void)
@@ -239,7 +229,7 @@ uint64
 pooldiag_refusals_drain(PoolDiagRefusalCallback each, void *context)
 {
 	(void) pooldiag_refusals_taken_up();
-	pooldiag_ledger_drain(pooldiag_ledger, sources, monotonic_ms(), each, context);
+	pooldiag_ledger_drain(pooldiag_ledger, sources, (int64) pooldiag_clock_ms(), each, context);
 	return sources->drained;
 }
 

@@ -279,12 +279,13 @@ pooldiag_utilization(PG_FUNCTION_ARGS)
 static void
 add_totals(PoolDiagRow *row, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
 {
+	const PoolDiagPool *pool = &live->sample->pools.rows[index];
 	const uint64 *hold;
 	double rates[POOLDIAG_COUNTERS];
 
 	if (totals == NULL)
 	{
-		for (int i = 0; i < 10; i++)
+		for (int i = 0; i < 11; i++)
 			pooldiag_row_null(row);
 		return;
 	}
@@ -305,6 +306,9 @@ add_totals(PoolDiagRow *row, const PoolDiagLive *live, int index, const PoolDiag
 	pooldiag_row_quantile(row, totals->histogram[POOLDIAG_KIND_STATEMENT], 0.95);
 	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_OPENED]);
 	pooldiag_row_int64(row, (int64) totals->sums[POOLDIAG_REFUSED]);
+	pooldiag_row_text(row, live->sampled && pool->declared
+							   ? pooldiag_breaker_state_name(pool->watched.breaker.state)
+							   : NULL);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 
+#include "alerts.h"
 #include "counters.h"
 #include "holds.h"
 #include "layout.h"
@@ -145,6 +146,18 @@ put_slow_queries(ReturnSetInfo *result)
 }
 
 static void
+put_alerts(ReturnSetInfo *result)
+{
+	PoolDiagAlertsUse use = pooldiag_alerts_use();
+
+	put(result, "alert_log_used", true, use.used, "alerts");
+	put(result, "alert_log_room", true, pooldiag_alert_log_size, "alerts");
+	put(result, "alert_log_dropped", true, use.raised - use.used, "alerts since the last reset");
+	put(result, "alerts_unlogged", true, use.unlogged,
+		"alerts that the server's log has not, since server start");
+}
+
+static void
 put_history(ReturnSetInfo *result)
 {
 	PoolDiagSeriesUse use = pooldiag_series_use();
@@ -211,6 +224,7 @@ pooldiag_self(PG_FUNCTION_ARGS)
 	put_history(result);
 	put_operations(result);
 	put_slow_queries(result);
+	put_alerts(result);
 	put_shared_memory(result);
 	return (Datum) 0;
 }

@@ -7,6 +7,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
+#include "alerts.h"
 #include "counters.h"
 #include "operations.h"
 #include "refusals.h"
@@ -32,6 +33,7 @@ reset_all(void)
 	pooldiag_refusals_reset();
 	pooldiag_slowlog_reset();
 	pooldiag_history_reset();
+	pooldiag_alerts_reset();
 }
 
 static const struct
@@ -43,6 +45,7 @@ static const struct
 	{"history", pooldiag_history_reset},
 	{"refusals", reset_refusals},
 	{"slow_queries", pooldiag_slowlog_reset},
+	{"alerts", pooldiag_alerts_reset},
 };
 
 /* Forgets a part of what has been counted, or all. What the sampler keeps has gone when its next tick is over. */

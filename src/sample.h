@@ -9,6 +9,7 @@
 #include "datatype/timestamp.h"
 
 #include "backends.h"
+#include "breakers.h"
 #include "peaks.h"
 #include "pools.h"
 #include "tally.h"
@@ -49,6 +50,7 @@ typedef struct PoolDiagSample
 	PoolDiagPeakTable roles;
 	TimestampTz slots_full_since; /* when these rules began to fire, 0: they don't */
 	TimestampTz exceeds_since;
+	PoolDiagWatched breakers[POOLDIAG_SERVER_BREAKERS];
 	PoolDiagWaits waits;
 	uint32 waits_resets; /* the number of the reset since which they are counted */
 	PoolDiagSelf self;

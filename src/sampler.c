@@ -15,7 +15,6 @@
 #include "postgres.h"
 
 #include <math.h>
-#include <time.h>
 
 #include "common/hashfn.h"
 #include "pgstat.h"
@@ -29,9 +28,11 @@
 #include "utils/timestamp.h"
 
 #include "advisor.h"
+#include "clock.h"
 #include "compat.h"
 #include "counters.h"
 #include "flows.h"
+#include "orders.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "series.h"
@@ -39,6 +40,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slowlog.h"
+#include "watch.h"
 
 /* How often a tick tries an entry whose owner is writing: microseconds, where a write takes less
  * than one. */
@@ -54,6 +56,7 @@ typedef struct SlotMemory
 	bool held;	  /* by somebody, at the last tick */
 	int database; /* rows in the sample's tables of peaks, or -1 */
 	int role;
+	PoolDiagAge age;
 	PoolDiagBackend backend; /* what a tick touches stands first in it */
 } SlotMemory;
 
@@ -75,6 +78,7 @@ configure(void)
 	pooldiag_presence_release(pooldiag_presence, &sample->pools);
 	pfree(defs);
 	pooldiag_counters_set_slow(defaults.slow_ms * 1000);
+	pooldiag_watch_configure(sample);
 	sample->interval_ms = pooldiag_sample_interval;
 	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
 	sample->statement_timeout_ms = StatementTimeout;
@@ -172,8 +176,10 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 	slot->database = count_peak_row(&sample->databases, slot->backend.databaseid, slot->database);
 	slot->role = count_peak_row(&sample->roles, slot->backend.userid, slot->role);
 	pooldiag_sample_add(sample, &slot->backend, slot->pool, now);
-	if (slot->pool != POOLDIAG_NO_POOL &&
-		(slot->backend.state == POOLDIAG_ACTIVE || slot->backend.state == POOLDIAG_FASTPATH))
+	if (slot->pool == POOLDIAG_NO_POOL)
+		return;
+	pooldiag_watch_connection(&slot->age, &slot->backend, &sample->pools.rows[slot->pool].limits);
+	if (slot->backend.state == POOLDIAG_ACTIVE || slot->backend.state == POOLDIAG_FASTPATH)
 		pooldiag_waits_add(&sample->waits, &sample->pools, slot->pool,
 						   slot->backend.wait_event_info, 1);
 }
@@ -210,30 +216,11 @@ drain_refusals(void)
 								  refused - before - (uint64) given);
 }
 
-static int64
-nanoseconds(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	return time.tv_sec * INT64CONST(1000000000) + time.tv_nsec;
-}
-
 /* What this process has spent since its start, user and system, in nanoseconds. */
 static int64
 cpu_time(void)
 {
-	return nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
-}
-
-/*
- * Not instr_time: from 19 on its clock can be another one after a reload (timing_clock_source), and
- * a deadline of the one means nothing to the other.
- */
-static double
-monotonic_ms(void)
-{
-	return nanoseconds(CLOCK_MONOTONIC) / 1e6;
+	return pooldiag_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static PoolDiagAudience
@@ -250,7 +237,7 @@ hear_sessions(void)
 {
 	PoolDiagAudience audience = audience_of_sample();
 
-	return pooldiag_presence_hear(pooldiag_presence, &audience, (int64) monotonic_ms());
+	return pooldiag_presence_hear(pooldiag_presence, &audience, (int64) pooldiag_clock_ms());
 }
 
 /* Outside of a tick. Published, as a sampler that ends here has taken up what nobody will tell again. */
@@ -289,6 +276,7 @@ take_sample(void)
 
 	(void) hear_sessions();
 	pooldiag_sample_clear_counts(sample);
+	pooldiag_watch_begin();
 	if (sample->waits_resets != pooldiag_counters_resets())
 	{
 		memset(&sample->waits, 0, sizeof(sample->waits));
@@ -313,11 +301,13 @@ take_sample(void)
 	pooldiag_advisor_watch(sample, now);
 }
 
-/* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. */
+/* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. The last one judges nothing. */
 static void
-tick(void)
+tick(bool is_last)
 {
 	uint64 requested = pg_atomic_read_u64(&pooldiag_control->ticks_requested);
+	bool asked = requested > pg_atomic_read_u64(&pooldiag_control->ticks_served);
+	bool told = false;
 	int64 before = cpu_time();
 	int64 after;
 	double spent_us;
@@ -329,8 +319,12 @@ tick(void)
 	drain_refusals();
 	pooldiag_flows_take(sample->pools.capacity, active, refused, sample->at);
 	pooldiag_series_feed(sample);
+	if (!is_last)
+		told = pooldiag_watch_evaluate(sample, refused, asked, sample->at);
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
+	if (told)
+		pooldiag_watch_tell(sample);
 	pg_memory_barrier();
 
 	after = cpu_time();
@@ -340,10 +334,22 @@ tick(void)
 	sample->self.tick_total_us += spent_us;
 	sample->self.cpu_seconds = after / 1e9;
 
-	if (requested > pg_atomic_read_u64(&pooldiag_control->ticks_served))
+	if (asked)
 	{
 		pg_atomic_write_u64(&pooldiag_control->ticks_served, requested);
 		ConditionVariableBroadcast(&pooldiag_control->tick_served);
+	}
+}
+
+/* What sessions have ordered breakers to do: done, published and told before they hear of it. */
+static void
+obey(void)
+{
+	while (pooldiag_watch_obey(sample, GetCurrentTimestamp()))
+	{
+		pooldiag_shared_publish(sample);
+		pooldiag_watch_tell(sample);
+		pooldiag_orders_done(POOLDIAG_OBEYED);
 	}
 }
 
@@ -378,8 +384,9 @@ start_sampling(void)
 								 pooldiag_flows_size(sample->pools.capacity);
 	audience = audience_of_sample();
 	pooldiag_presence_recount(pooldiag_presence, &audience);
-	configure();
 	refused = pooldiag_refusals_taken_up();
+	pooldiag_watch_start(sample, refused);
+	configure();
 
 	pooldiag_control->sampler_procno = MyProcNumber;
 	pg_write_barrier();
@@ -402,7 +409,7 @@ pooldiag_sampler_main(Datum main_arg)
 	start_sampling();
 	wait_event = WaitEventExtensionNew("PoolDiagSamplerMain");
 
-	next = monotonic_ms();
+	next = pooldiag_clock_ms();
 	while (!ShutdownRequestPending)
 	{
 		double now;
@@ -415,33 +422,34 @@ pooldiag_sampler_main(Datum main_arg)
 			ProcessConfigFile(PGC_SIGHUP);
 			configure();
 			/* A shorter interval takes effect at once. */
-			next = Min(next, monotonic_ms() + pooldiag_sample_interval);
+			next = Min(next, pooldiag_clock_ms() + pooldiag_sample_interval);
 		}
 
-		now = monotonic_ms();
+		obey();
+		now = pooldiag_clock_ms();
 		if (now >= next)
 		{
 			double late = floor((now - next) / pooldiag_sample_interval);
 
 			sample->self.missed_ticks += (uint64) late;
 			next += (late + 1) * pooldiag_sample_interval;
-			tick();
+			tick(false);
 		}
 		else if (pg_atomic_read_u64(&pooldiag_control->ticks_requested) >
 				 pg_atomic_read_u64(&pooldiag_control->ticks_served))
-			tick();
+			tick(false);
 		else if (pooldiag_refusals_piled_up())
 			drain_refusals();
 		else if (pooldiag_presence_waiting(pooldiag_presence) >= POOLDIAG_PRESENCE_PILE)
 			hear_between_ticks();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Max(0, ceil(next - monotonic_ms())), wait_event);
+						 (long) Max(0, ceil(next - pooldiag_clock_ms())), wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
 	/* For whoever comes next, and the state file. */
-	tick();
+	tick(true);
 	proc_exit(1);
 }
 
@@ -470,7 +478,7 @@ bool
 pooldiag_sampler_wait_for_tick(long timeout_ms)
 {
 	uint64 number = pg_atomic_add_fetch_u64(&pooldiag_control->ticks_requested, 1);
-	double deadline = monotonic_ms() + timeout_ms;
+	double deadline = pooldiag_clock_ms() + timeout_ms;
 	static uint32 wait_event = 0;
 	bool served = false;
 
@@ -482,7 +490,7 @@ pooldiag_sampler_wait_for_tick(long timeout_ms)
 	ConditionVariablePrepareToSleep(&pooldiag_control->tick_served);
 	for (;;)
 	{
-		double left = deadline - monotonic_ms();
+		double left = deadline - pooldiag_clock_ms();
 
 		served = pg_atomic_read_u64(&pooldiag_control->ticks_served) >= number;
 		if (served || left <= 0)

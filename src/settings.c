@@ -23,6 +23,7 @@ int pooldiag_operation_timeout = 30000;
 bool pooldiag_track_query_text = true;
 int pooldiag_slow_query_threshold = 30000;
 int pooldiag_slow_query_log_size = 1024;
+int pooldiag_alert_log_size = 1024;
 
 static int environment = POOLDIAG_ENV_STAGING;
 static int pool_size = -1;
@@ -32,12 +33,11 @@ static int pool_recycle = 3600;
 static int leak_threshold = 60000;
 static char *pools = NULL;
 static char *breakers = NULL;
-
-/* Settings of parts that are still to come. */
-static int alert_log_size = 1024;
 static int failure_threshold = 10;
 static int reset_timeout = 60;
 static int half_open_samples = 3;
+
+/* Settings of parts that are still to come. */
 static int operation_interval = 10000;
 static char *database = NULL;
 static int canary_write = 0;
@@ -108,8 +108,9 @@ check_pool_size(int *newval, void **extra, GucSource source)
 static bool
 check_breakers(char **newval, void **extra, GucSource source)
 {
-	/* Breakers other than the seven are one for each declared pool. */
-	int most = Min(pooldiag_grammar_count_upper(*newval), pooldiag_max_pools + 7);
+	/* Those of the server, and one for each declared pool. */
+	int most =
+		Min(pooldiag_grammar_count_upper(*newval), pooldiag_max_pools + POOLDIAG_SERVER_BREAKERS);
 	PoolDiagBreakerDef *parsed = guc_malloc(LOG, sizeof(PoolDiagBreakerDef) * most);
 	PoolDiagParseError error;
 	int count;
@@ -139,6 +140,33 @@ pooldiag_settings_pool_defs(int *count)
 	return defs;
 }
 
+/* The definitions in this process's pooldiag.breakers, palloc'd. */
+PoolDiagBreakerDef *
+pooldiag_settings_breaker_defs(int *count)
+{
+	int most = pooldiag_grammar_count_upper(breakers);
+	PoolDiagBreakerDef *defs = palloc(sizeof(PoolDiagBreakerDef) * most);
+	PoolDiagParseError error;
+
+	*count = pooldiag_grammar_parse_breakers(breakers, defs, most, &error);
+	if (*count < 0)
+		elog(ERROR, "pooldiag.breakers does not parse: at position %d, %s", error.position,
+			 error.message);
+	return defs;
+}
+
+/* What breakers go by that don't state a rule of their own. */
+PoolDiagBreakerDefaults
+pooldiag_settings_breaker_defaults(void)
+{
+	PoolDiagBreakerDefaults defaults;
+
+	defaults.failure_threshold = failure_threshold;
+	defaults.half_open_samples = half_open_samples;
+	defaults.reset_ms = (int64_t) reset_timeout * 1000;
+	return defaults;
+}
+
 /* What pools that don't state a figure of their own have. */
 PoolDiagPoolDefaults
 pooldiag_settings_pool_defaults(void)
@@ -154,6 +182,36 @@ pooldiag_settings_pool_defaults(void)
 	defaults.slow_ms = pooldiag_slow_query_threshold;
 	defaults.leak_ms = leak_threshold;
 	return defaults;
+}
+
+/* Says in the log which definitions in this process's pooldiag.breakers are of no pool in its pooldiag.pools. */
+void
+pooldiag_settings_complain(void)
+{
+	int npools;
+	int nbreakers;
+	PoolDiagPoolDef *pool_defs = pooldiag_settings_pool_defs(&npools);
+	PoolDiagBreakerDef *breaker_defs = pooldiag_settings_breaker_defs(&nbreakers);
+
+	for (int b = 0; b < nbreakers; b++)
+	{
+		bool known = strchr(breaker_defs[b].name, ':') == NULL;
+		char name[POOLDIAG_BREAKER_NAME_LEN];
+
+		for (int p = 0; p < npools && !known; p++)
+		{
+			pooldiag_breakers_name(POOLDIAG_BREAKER_POOL, pool_defs[p].name, name);
+			known = strcmp(name, breaker_defs[b].name) == 0;
+		}
+		if (!known)
+			ereport(LOG,
+					(errmsg("pooldiag.breakers has a breaker \"%s\" for a pool that pooldiag.pools "
+							"doesn't declare",
+							breaker_defs[b].name),
+					 errhint("Only declared pools have a breaker.")));
+	}
+	pfree(pool_defs);
+	pfree(breaker_defs);
 }
 
 static void
@@ -224,25 +282,27 @@ define_sampling_settings(GucContext at_start)
 	define_int("pooldiag.slow_query_log_size", "Sets how many finished slow statements are kept.",
 			   "Older ones make way for newer ones.", &pooldiag_slow_query_log_size, 1024, 16,
 			   65536, at_start, 0);
-	define_int("pooldiag.alert_log_size", "Sets how many alerts are kept in shared memory.",
-			   NOT_ACTED_ON, &alert_log_size, 1024, 16, 65536, at_start, 0);
+	define_int("pooldiag.alert_log_size", "Sets how many alerts are kept.",
+			   "Older ones make way for newer ones.", &pooldiag_alert_log_size, 1024, 16, 65536,
+			   at_start, 0);
 }
 
 static void
 define_breaker_settings(void)
 {
 	define_string("pooldiag.breakers", "Overrides limits and modes of circuit breakers.",
-				  "A list of name(key=value, ...) with the keys limit, failures, reset, mode. Its "
-				  "form is checked; nothing acts on it in this version.",
+				  "A list of name(key=value, ...) with the keys limit, failures, reset, mode.",
 				  &breakers, "", check_breakers);
 	define_int("pooldiag.failure_threshold",
-			   "Sets how many consecutive failing evaluations open a breaker.", NOT_ACTED_ON,
+			   "Sets how many consecutive failing evaluations open a breaker.",
+			   "A breaker can state its own with failures=; that of refusals is 1 unless it does.",
 			   &failure_threshold, 10, 1, 1000000, PGC_SIGHUP, 0);
 	define_int("pooldiag.reset_timeout", "Sets the time after which an open breaker tries again.",
-			   NOT_ACTED_ON, &reset_timeout, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S);
+			   "A breaker can state its own with reset=.", &reset_timeout, 60, 1, 86400, PGC_SIGHUP,
+			   GUC_UNIT_S);
 	define_int("pooldiag.half_open_samples",
-			   "Sets how many consecutive healthy evaluations close a half-open breaker.",
-			   NOT_ACTED_ON, &half_open_samples, 3, 1, 1000000, PGC_SIGHUP, 0);
+			   "Sets how many consecutive healthy evaluations close a half-open breaker.", NULL,
+			   &half_open_samples, 3, 1, 1000000, PGC_SIGHUP, 0);
 	define_string("pooldiag.notify_channel", "Names the channel on which alerts are notified.",
 				  NOT_ACTED_ON, &notify_channel, "pooldiag", NULL);
 }

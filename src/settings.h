@@ -5,6 +5,7 @@
 #ifndef POOLDIAG_SETTINGS_H
 #define POOLDIAG_SETTINGS_H
 
+#include "breakers.h"
 #include "grammar.h"
 #include "presets.h"
 
@@ -14,9 +15,13 @@ extern int pooldiag_operation_timeout; /* milliseconds */
 extern bool pooldiag_track_query_text;
 extern int pooldiag_slow_query_threshold; /* milliseconds */
 extern int pooldiag_slow_query_log_size;
+extern int pooldiag_alert_log_size;
 
 extern void pooldiag_settings_define(void);
 extern PoolDiagPoolDef *pooldiag_settings_pool_defs(int *count);
 extern PoolDiagPoolDefaults pooldiag_settings_pool_defaults(void);
+extern PoolDiagBreakerDef *pooldiag_settings_breaker_defs(int *count);
+extern PoolDiagBreakerDefaults pooldiag_settings_breaker_defaults(void);
+extern void pooldiag_settings_complain(void);
 
 #endif /* POOLDIAG_SETTINGS_H */

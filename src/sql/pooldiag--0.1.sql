@@ -206,7 +206,8 @@ CREATE FUNCTION pooldiag.pools(
 	OUT statements pg_catalog.int8,
 	OUT statement_p95_ms pg_catalog.float8,
 	OUT sessions_opened pg_catalog.int8,
-	OUT refused pg_catalog.int8
+	OUT refused pg_catalog.int8,
+	OUT breaker_state pg_catalog.text
 )
 RETURNS SETOF pg_catalog.record
 AS 'MODULE_PATHNAME', 'pooldiag_pools'
@@ -215,7 +216,7 @@ COMMENT ON FUNCTION pooldiag.pools() IS
 	'The rows of the view pooldiag.pools, in no particular order.';
 
 CREATE VIEW pooldiag.pools AS
-	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks, xacts, xact_rate, hold_p50_ms, hold_p95_ms, hold_p99_ms, hold_efficiency_percent, statements, statement_p95_ms, sessions_opened, refused
+	SELECT pool, declared, instances, size, max_overflow, capacity, connections, checked_out, idle, overflow, utilization_percent, saturation_percent, peak_checked_out, over_recycle, leaks, xacts, xact_rate, hold_p50_ms, hold_p95_ms, hold_p99_ms, hold_efficiency_percent, statements, statement_p95_ms, sessions_opened, refused, breaker_state
 	FROM pooldiag.pools();
 COMMENT ON VIEW pooldiag.pools IS
 	'Pools of the applications: declared ones as pooldiag.pools has them, and one for each other (user, database, application name).';
@@ -269,6 +270,8 @@ COMMENT ON COLUMN pooldiag.pools.sessions_opened IS
 	'Sessions that have finished their start-up.';
 COMMENT ON COLUMN pooldiag.pools.refused IS
 	'Connections that were turned away, up to the last tick of the sampler, attributed by the names that they came with; those to no pool that there is stand under (other).';
+COMMENT ON COLUMN pooldiag.pools.breaker_state IS
+	'State of the breaker pool:NAME, at the last tick of the sampler; NULL unless declared.';
 
 CREATE FUNCTION pooldiag.churn(
 	OUT pool pg_catalog.text,
@@ -758,6 +761,104 @@ COMMENT ON COLUMN pooldiag.refusal_sources.last_at IS
 COMMENT ON COLUMN pooldiag.refusal_sources.stats_reset IS
 	'Since when refused connections are counted.';
 
+CREATE FUNCTION pooldiag.breakers(
+	OUT breaker pg_catalog.text,
+	OUT scope pg_catalog.text,
+	OUT state pg_catalog.text,
+	OUT mode pg_catalog.text,
+	OUT silenced_until pg_catalog.timestamptz,
+	OUT value pg_catalog.float8,
+	OUT limit_value pg_catalog.float8,
+	OUT consecutive_failures pg_catalog.int4,
+	OUT failure_threshold pg_catalog.int4,
+	OUT opened_at pg_catalog.timestamptz,
+	OUT retry_at pg_catalog.timestamptz,
+	OUT trips pg_catalog.int8,
+	OUT last_change pg_catalog.timestamptz
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_breakers'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+COMMENT ON FUNCTION pooldiag.breakers() IS
+	'The rows of the view pooldiag.breakers.';
+
+CREATE VIEW pooldiag.breakers AS
+	SELECT breaker, scope, state, mode, silenced_until, value, limit_value, consecutive_failures,
+		failure_threshold, opened_at, retry_at, trips, last_change
+	FROM pooldiag.breakers();
+COMMENT ON VIEW pooldiag.breakers IS
+	'Circuit breakers over what the sampler sees, as of its last tick: seven for the server, and one for each declared pool. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.breakers.breaker IS
+	'Name: slots, refusals, slow_queries, leaks, lock_waits, errors, operations, or pool:NAME.';
+COMMENT ON COLUMN pooldiag.breakers.scope IS
+	'What it watches: server or pool.';
+COMMENT ON COLUMN pooldiag.breakers.state IS
+	'closed (all is well), open, half_open (open, and tried again), forced_open or disabled (by a person, until reset).';
+COMMENT ON COLUMN pooldiag.breakers.mode IS
+	'normal, or metrics_only: evaluated and counted, without alerts.';
+COMMENT ON COLUMN pooldiag.breakers.silenced_until IS
+	'Until when it raises no alerts; NULL: it does.';
+COMMENT ON COLUMN pooldiag.breakers.value IS
+	'What it saw when it was evaluated last, the worst of that second: percent for slots, pools and errors, else a count. NULL: nothing yet, disabled, or too few statements for a share of errors.';
+COMMENT ON COLUMN pooldiag.breakers.limit_value IS
+	'The value from which on an evaluation fails.';
+COMMENT ON COLUMN pooldiag.breakers.consecutive_failures IS
+	'Evaluations in a row, up to the last one, that failed.';
+COMMENT ON COLUMN pooldiag.breakers.failure_threshold IS
+	'As many of them open it.';
+COMMENT ON COLUMN pooldiag.breakers.opened_at IS
+	'When it was opened, or opened again, last; NULL where it is not open.';
+COMMENT ON COLUMN pooldiag.breakers.retry_at IS
+	'When it will be half open; NULL unless it is open.';
+COMMENT ON COLUMN pooldiag.breakers.trips IS
+	'How often it went from closed to open since the server''s start.';
+COMMENT ON COLUMN pooldiag.breakers.last_change IS
+	'When its state changed last; NULL: not since the server''s start.';
+
+CREATE FUNCTION pooldiag.alerts(
+	OUT id pg_catalog.int8,
+	OUT at pg_catalog.timestamptz,
+	OUT breaker pg_catalog.text,
+	OUT scope pg_catalog.text,
+	OUT event pg_catalog.text,
+	OUT severity pg_catalog.text,
+	OUT value pg_catalog.float8,
+	OUT limit_value pg_catalog.float8,
+	OUT message pg_catalog.text,
+	OUT evidence pg_catalog.jsonb
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_alerts'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+COMMENT ON FUNCTION pooldiag.alerts() IS
+	'The rows of the view pooldiag.alerts.';
+
+CREATE VIEW pooldiag.alerts AS
+	SELECT id, at, breaker, scope, event, severity, value, limit_value, message, evidence
+	FROM pooldiag.alerts() ORDER BY id DESC;
+COMMENT ON VIEW pooldiag.alerts IS
+	'What breakers have done, one row for each event, the newest pooldiag.alert_log_size, newest first. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.alerts.id IS
+	'Number of the alert, without gaps.';
+COMMENT ON COLUMN pooldiag.alerts.at IS
+	'When it was raised.';
+COMMENT ON COLUMN pooldiag.alerts.breaker IS
+	'Name of the breaker, as in breakers.';
+COMMENT ON COLUMN pooldiag.alerts.scope IS
+	'What the breaker watches: server or pool.';
+COMMENT ON COLUMN pooldiag.alerts.event IS
+	'opened, half_opened, closed, reopened; by a person: forced, disabled, reset.';
+COMMENT ON COLUMN pooldiag.alerts.severity IS
+	'critical (slots, refusals and operations that open), warning (others that open), or info.';
+COMMENT ON COLUMN pooldiag.alerts.value IS
+	'What the breaker saw when it was evaluated last: percent for slots, pools and errors, else a count; NULL: nothing.';
+COMMENT ON COLUMN pooldiag.alerts.limit_value IS
+	'The value from which on an evaluation failed.';
+COMMENT ON COLUMN pooldiag.alerts.message IS
+	'The same in a sentence.';
+COMMENT ON COLUMN pooldiag.alerts.evidence IS
+	'Figures behind the value.';
+
 CREATE FUNCTION pooldiag.recommendations(
 	OUT severity pg_catalog.text,
 	OUT rule pg_catalog.text,
@@ -890,12 +991,40 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.sample_now() IS
 	'Asks the sampler for a tick and waits for its end, 10 s at the most. Needs shared_preload_libraries.';
 
+CREATE FUNCTION pooldiag.breaker_reset(breaker pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'pooldiag_breaker_reset'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.breaker_reset(pg_catalog.text) IS
+	'Closes a breaker, whatever its state, and counts its failures from zero. Needs shared_preload_libraries.';
+
+CREATE FUNCTION pooldiag.breaker_force_open(breaker pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'pooldiag_breaker_force_open'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.breaker_force_open(pg_catalog.text) IS
+	'Opens a breaker until it is reset, for a drill or a drain: it counts as open everywhere. Needs shared_preload_libraries.';
+
+CREATE FUNCTION pooldiag.breaker_disable(breaker pg_catalog.text)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'pooldiag_breaker_disable'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.breaker_disable(pg_catalog.text) IS
+	'Has a breaker do nothing until it is reset, or the server restarted. Needs shared_preload_libraries.';
+
+CREATE FUNCTION pooldiag.breaker_silence(breaker pg_catalog.text, duration pg_catalog.interval)
+RETURNS pg_catalog.void
+AS 'MODULE_PATHNAME', 'pooldiag_breaker_silence'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.breaker_silence(pg_catalog.text, pg_catalog.interval) IS
+	'Has a breaker raise no alerts for so long, up to 365 days; 0 ends that. It is evaluated and shown as ever, and what lasts is told when the silence is over. Needs shared_preload_libraries.';
+
 CREATE FUNCTION pooldiag.reset(what pg_catalog.text DEFAULT 'all')
 RETURNS pg_catalog.void
 AS 'MODULE_PATHNAME', 'pooldiag_reset'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.reset(pg_catalog.text) IS
-	'Counts from zero: all (counters, peaks, waits, and what follows), history, refusals, slow_queries. Needs shared_preload_libraries.';
+	'Counts from zero: all (counters, peaks, waits, and what follows), history, refusals, slow_queries, alerts. Needs shared_preload_libraries.';
 
 CREATE FUNCTION pooldiag.set_pool(
 	name pg_catalog.text,
@@ -943,11 +1072,17 @@ REVOKE ALL ON
 	pooldiag.refusals,
 	pooldiag.refusal_log,
 	pooldiag.refusal_sources,
+	pooldiag.breakers,
+	pooldiag.alerts,
 	pooldiag.recommendations,
 	pooldiag.self
 FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pooldiag.sample_now(),
+	pooldiag.breaker_reset(pg_catalog.text),
+	pooldiag.breaker_force_open(pg_catalog.text),
+	pooldiag.breaker_disable(pg_catalog.text),
+	pooldiag.breaker_silence(pg_catalog.text, pg_catalog.interval),
 	pooldiag.reset(pg_catalog.text),
 	pooldiag.connection_states(),
 	pooldiag.connections(),
@@ -965,6 +1100,8 @@ REVOKE ALL ON FUNCTION
 	pooldiag.refusals(),
 	pooldiag.refusal_log(),
 	pooldiag.refusal_sources(),
+	pooldiag.breakers(),
+	pooldiag.alerts(),
 	pooldiag.recommendations(),
 	pooldiag.self(),
 	pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval),
@@ -991,6 +1128,8 @@ GRANT SELECT ON
 	pooldiag.refusals,
 	pooldiag.refusal_log,
 	pooldiag.refusal_sources,
+	pooldiag.breakers,
+	pooldiag.alerts,
 	pooldiag.recommendations,
 	pooldiag.self
 TO pg_monitor;
@@ -1011,6 +1150,8 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.refusals(),
 	pooldiag.refusal_log(),
 	pooldiag.refusal_sources(),
+	pooldiag.breakers(),
+	pooldiag.alerts(),
 	pooldiag.recommendations(),
 	pooldiag.self(),
 	pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval),

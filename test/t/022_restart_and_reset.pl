@@ -239,7 +239,7 @@ is($eye->value(q{SELECT coalesce(sum(xacts), 0) FROM pooldiag.pools WHERE pool =
 my $error = $eye->try(q{SELECT pooldiag.reset('everything')})->{error};
 is($error->{C}, '22023', 'what there is not');
 is($error->{M}, 'there is nothing called "everything" to reset', 'is said');
-is($error->{H}, 'What can be reset is: all, history, refusals, slow_queries.', 'with what there is');
+is($error->{H}, 'What can be reset is: all, history, refusals, slow_queries, alerts.', 'with what there is');
 is($eye->try(q{SELECT pooldiag.reset(NULL)})->{error}{M}, '"what" must not be null', 'nothing');
 $eye->query('CREATE ROLE monitor LOGIN IN ROLE pg_monitor');
 my $monitor = PoolDiag::Session->connect($node, user => 'monitor');

@@ -116,11 +116,11 @@ step(PoolDiagBreaker *breaker, const PoolDiagBreakerRules *by, char what, int64_
 		case 'a':
 			return pooldiag_breaker_advance(breaker, by, *now);
 		case 'r':
-			return pooldiag_breaker_reset(breaker);
+			return pooldiag_breaker_to_closed(breaker);
 		case 'o':
-			return pooldiag_breaker_force_open(breaker, *now);
+			return pooldiag_breaker_to_forced_open(breaker, *now);
 		case 'd':
-			return pooldiag_breaker_disable(breaker);
+			return pooldiag_breaker_to_disabled(breaker);
 		case 'x':
 			*now += 10000;
 			return POOLDIAG_BREAKER_NOTHING;
@@ -128,7 +128,7 @@ step(PoolDiagBreaker *breaker, const PoolDiagBreakerRules *by, char what, int64_
 			*now += 1;
 			return POOLDIAG_BREAKER_NOTHING;
 		default:
-			*now += (what - '0') * 100;
+			*now += INT64_C(100) * (what - '0');
 			return POOLDIAG_BREAKER_NOTHING;
 	}
 }
@@ -171,9 +171,9 @@ test_when_it_may_be_tried(void **unused)
 	assert_int_equal(pooldiag_breaker_advance(&breaker, &rules, 6000),
 					 POOLDIAG_BREAKER_HALF_OPENED);
 	assert_true(pooldiag_breaker_may_try(&breaker, &rules, 6000));
-	pooldiag_breaker_force_open(&breaker, 6000);
+	pooldiag_breaker_to_forced_open(&breaker, 6000);
 	assert_false(pooldiag_breaker_may_try(&breaker, &rules, 1000000));
-	pooldiag_breaker_disable(&breaker);
+	pooldiag_breaker_to_disabled(&breaker);
 	assert_true(pooldiag_breaker_may_try(&breaker, &rules, 6000));
 }
 
@@ -247,38 +247,47 @@ at_the_end(const Told *told, int from, char what, const char *but)
 	return count;
 }
 
+/* Into which state the last step of those led, from a state that began after so many steps. */
+static PoolDiagBreakerState
+led_to(const Told *told, const PoolDiagBreakerRules *by, PoolDiagBreakerState from, int entered)
+{
+	char what = told->what[told->count - 1];
+	int64_t since = entered == 0 ? 0 : told->when[entered - 1];
+
+	if (what == 'r')
+		return POOLDIAG_BREAKER_CLOSED;
+	if (what == 'o')
+		return POOLDIAG_BREAKER_FORCED_OPEN;
+	if (what == 'd')
+		return POOLDIAG_BREAKER_DISABLED;
+	if (from == POOLDIAG_BREAKER_CLOSED &&
+		at_the_end(told, entered, 'F', "Hr") >= by->failure_threshold)
+		return POOLDIAG_BREAKER_OPEN;
+	if (from == POOLDIAG_BREAKER_OPEN && what == 'a' &&
+		told->when[told->count - 1] - since >= by->reset_ms)
+		return POOLDIAG_BREAKER_HALF_OPEN;
+	if (from == POOLDIAG_BREAKER_HALF_OPEN && what == 'F')
+		return POOLDIAG_BREAKER_OPEN;
+	if (from == POOLDIAG_BREAKER_HALF_OPEN &&
+		at_the_end(told, entered, 'H', "F") >= by->half_open_samples)
+		return POOLDIAG_BREAKER_CLOSED;
+	return from;
+}
+
 static PoolDiagBreakerState
 state_by_model(const Told *told, const PoolDiagBreakerRules *by)
 {
 	PoolDiagBreakerState state = POOLDIAG_BREAKER_CLOSED;
-	int entered = 0; /* the first step in that state */
 	Told until = *told;
+	int entered = 0; /* how many steps there were when that state began */
 
-	for (int i = 0; i < told->count; i++)
+	for (until.count = 1; until.count <= told->count; until.count++)
 	{
-		PoolDiagBreakerState before = state;
-		char what = told->what[i];
-		int64_t in_state = i == 0 || entered == 0 ? 0 : told->when[i] - told->when[entered - 1];
+		PoolDiagBreakerState next = led_to(&until, by, state, entered);
 
-		until.count = i + 1;
-		if (what == 'r')
-			state = POOLDIAG_BREAKER_CLOSED;
-		else if (what == 'o')
-			state = POOLDIAG_BREAKER_FORCED_OPEN;
-		else if (what == 'd')
-			state = POOLDIAG_BREAKER_DISABLED;
-		else if (state == POOLDIAG_BREAKER_CLOSED &&
-				 at_the_end(&until, entered, 'F', "Hr") >= by->failure_threshold)
-			state = POOLDIAG_BREAKER_OPEN;
-		else if (state == POOLDIAG_BREAKER_OPEN && what == 'a' && in_state >= by->reset_ms)
-			state = POOLDIAG_BREAKER_HALF_OPEN;
-		else if (state == POOLDIAG_BREAKER_HALF_OPEN && what == 'F')
-			state = POOLDIAG_BREAKER_OPEN;
-		else if (state == POOLDIAG_BREAKER_HALF_OPEN &&
-				 at_the_end(&until, entered, 'H', "F") >= by->half_open_samples)
-			state = POOLDIAG_BREAKER_CLOSED;
-		if (state != before)
-			entered = i + 1;
+		if (next != state)
+			entered = until.count;
+		state = next;
 	}
 	return state;
 }
@@ -293,7 +302,7 @@ test_random_stories(void **unused)
 	{
 		PoolDiagBreakerRules by = {.failure_threshold = 1 + rand() % 4,
 								   .half_open_samples = 1 + rand() % 3,
-								   .reset_ms = 100 * (1 + rand() % 12)};
+								   .reset_ms = INT64_C(100) * (1 + rand() % 12)};
 		PoolDiagBreaker breaker = {0};
 		Told told = {.count = 0};
 		int64_t now = rand();

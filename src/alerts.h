@@ -1,0 +1,55 @@
+/*
+ * alerts.h
+ *	  What breakers have done, in shared memory: the newest alerts one by one.
+ */
+#ifndef POOLDIAG_ALERTS_H
+#define POOLDIAG_ALERTS_H
+
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+
+#include "breakers.h"
+#include "ring.h"
+#include "severity.h"
+
+/* Texts are in the bytes of the configuration file, as far as they name pools. */
+typedef struct PoolDiagAlert
+{
+	int64 id; /* 1 for the first, and one more for each */
+	TimestampTz at;
+	int32 kind; /* a PoolDiagBreakerKind */
+	int32 event;
+	int32 severity;
+	int32 has_value;
+	double value; /* percent or a count, as its kind has it */
+	double limit;
+	char breaker[POOLDIAG_BREAKER_NAME_LEN];
+	char message[256];
+	char evidence[512]; /* JSON, an object */
+} PoolDiagAlert;
+
+/* How full the log is. */
+typedef struct PoolDiagAlertsUse
+{
+	uint64 raised;	 /* since the last reset */
+	uint64 used;	 /* of them still there */
+	uint64 unlogged; /* overwritten before they were logged, since the server's start */
+} PoolDiagAlertsUse;
+
+extern Size pooldiag_alerts_size(void);
+extern void pooldiag_alerts_attach(char *at, bool made);
+
+/* In the sampler. */
+extern void pooldiag_alerts_raise(PoolDiagAlert *alert);
+
+/* In operations. */
+extern bool pooldiag_alerts_take(PoolDiagAlert *alert);
+
+/* Anywhere. */
+extern PoolDiagRing *pooldiag_alerts_ring(uint64 *oldest);
+extern void pooldiag_alerts_write(StringInfo json, const PoolDiagAlert *alert);
+extern const char *pooldiag_alerts_scope(PoolDiagBreakerKind kind);
+extern PoolDiagAlertsUse pooldiag_alerts_use(void);
+extern void pooldiag_alerts_reset(void);
+
+#endif /* POOLDIAG_ALERTS_H */

@@ -1,0 +1,433 @@
+/*
+ * watch.c
+ *	  The breakers in the sampler: what they see, when they are evaluated, and who is told.
+ *
+ * With each tick the breakers observe the sample. They are evaluated with the first tick of each second, by the
+ * monotonic clock, however many there are in it; where there is less than one a second, with each; and with a tick that
+ * somebody has asked for. So an evaluation always has something new to judge.
+ *
+ * The states of breakers are part of the sample (those of pools, of their rows), and outlive the sampler, not the server,
+ * with it. What they have done is told when that sample has been published: by alerts.
+ *
+ * All else is the sampler's own memory.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "utils/memutils.h"
+
+#include "alerts.h"
+#include "clock.h"
+#include "flows.h"
+#include "json.h"
+#include "orders.h"
+#include "refusals.h"
+#include "settings.h"
+#include "shared.h"
+#include "watch.h"
+
+#define EVALUATION_MS 1000
+
+/* What a breaker has done that is to be told. */
+typedef struct News
+{
+	PoolDiagBreakerKind kind;
+	int pool; /* its row, for that kind */
+	PoolDiagBreakerEvent event;
+	TimestampTz at;
+} News;
+
+/* Of this tick. */
+static double now_ms = 0;
+static PoolDiagAged aged;
+
+/* Since the last evaluation. */
+static uint64 refused_before = 0;
+static uint64
+	refused_by_reason[POOLDIAG_REASONS]; /* up to it, since the server's start or a reset */
+static int64 finished = 0;
+static int64 failed = 0;
+static double next_evaluation = 0;
+
+/* What the evidence of the last evaluation is made of. */
+static uint64 refused_now[POOLDIAG_REASONS];
+static int64 finished_now = 0;
+static int64 failed_now = 0;
+
+static News *news = NULL; /* room for one a breaker */
+static int news_count = 0;
+static MemoryContext context = NULL;
+
+static void
+count_reasons(uint64 *counts)
+{
+	for (int reason = 0; reason < POOLDIAG_REASONS; reason++)
+		counts[reason] = pg_atomic_read_u64(&pooldiag_ledger->counters[reason].refused);
+}
+
+/* In a new sampler. refused is how many connections the server has refused up to now. */
+void
+pooldiag_watch_start(const PoolDiagSample *sample, uint64 refused)
+{
+	news = MemoryContextAlloc(TopMemoryContext,
+							  sizeof(News) * (POOLDIAG_SERVER_BREAKERS + sample->pools.capacity));
+	context = AllocSetContextCreate(TopMemoryContext, "pooldiag alerts", 0, 1024, 8192);
+	refused_before = refused;
+	count_reasons(refused_by_reason);
+	next_evaluation = pooldiag_clock_ms();
+}
+
+/* Puts the settings that this process has read in force; the states of breakers stay. */
+void
+pooldiag_watch_configure(PoolDiagSample *sample)
+{
+	PoolDiagBreakerDefaults defaults = pooldiag_settings_breaker_defaults();
+	PoolDiagPools *pools = &sample->pools;
+	int count;
+	PoolDiagBreakerDef *defs = pooldiag_settings_breaker_defs(&count);
+
+	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
+		pooldiag_breakers_configure(&sample->breakers[kind], (PoolDiagBreakerKind) kind, NULL, defs,
+									count, &defaults);
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+		pooldiag_breakers_configure(&pools->rows[i].watched, POOLDIAG_BREAKER_POOL,
+									pools->rows[i].def.name, defs, count, &defaults);
+	pfree(defs);
+}
+
+/* A tick begins. */
+void
+pooldiag_watch_begin(void)
+{
+	now_ms = pooldiag_clock_ms();
+	memset(&aged, 0, sizeof(aged));
+}
+
+/* A connection of a pool with these limits; age is what was seen of its slot. */
+void
+pooldiag_watch_connection(PoolDiagAge *age, const PoolDiagBackend *backend,
+						  const PoolDiagPoolLimits *limits)
+{
+	PoolDiagCounted counted = pooldiag_sample_counted(backend);
+
+	pooldiag_ages_add(&aged, age, backend->pid, &counted, limits, (int64) now_ms);
+}
+
+static double
+percent(double part, double whole)
+{
+	return whole > 0 ? 100 * part / whole : NAN;
+}
+
+static void
+observe(PoolDiagSample *sample)
+{
+	PoolDiagWatched *breakers = sample->breakers;
+	PoolDiagPools *pools = &sample->pools;
+
+	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_SLOTS],
+							  percent(sample->server.connections, pooldiag_backends_usable()));
+	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_SLOW_QUERIES], aged.slow);
+	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_LEAKS], aged.leaks);
+	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_LOCK_WAITS], sample->server.waiting);
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+		pooldiag_breakers_observe(
+			&pools->rows[i].watched,
+			percent(pools->rows[i].tally.connections, (double) pools->rows[i].limits.capacity));
+}
+
+/* What is counted from one evaluation to the next, rather than seen in a sample. */
+static void
+observe_counted(PoolDiagSample *sample, uint64 refused)
+{
+	uint64 counts[POOLDIAG_REASONS];
+
+	count_reasons(counts);
+	for (int reason = 0; reason < POOLDIAG_REASONS; reason++)
+	{
+		uint64 before = refused_by_reason[reason];
+
+		/* A reset in between takes some away. */
+		refused_now[reason] = counts[reason] - (counts[reason] < before ? 0 : before);
+		refused_by_reason[reason] = counts[reason];
+	}
+	pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_REFUSALS],
+							  (double) (refused - refused_before));
+	refused_before = refused;
+
+	finished_now = finished;
+	failed_now = failed;
+	finished = failed = 0;
+	pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_ERRORS],
+							  finished_now < POOLDIAG_ERRORS_LEAST
+								  ? NAN
+								  : percent((double) failed_now, (double) finished_now));
+}
+
+static void
+add_news(PoolDiagWatched *watched, PoolDiagBreakerKind kind, int pool, PoolDiagBreakerEvent event,
+		 const PoolDiagClocks *clocks)
+{
+	News *added = &news[news_count];
+
+	added->event = pooldiag_breakers_tell(watched, event, clocks);
+	added->kind = kind;
+	added->pool = pool;
+	added->at = clocks->now;
+	if (added->event != POOLDIAG_BREAKER_NOTHING)
+		news_count++;
+}
+
+static bool
+is_due(bool asked)
+{
+	double interval = Min(pooldiag_sample_interval, EVALUATION_MS);
+
+	if (now_ms + interval / 2 < next_evaluation)
+		return asked;
+	next_evaluation = Max(next_evaluation + EVALUATION_MS, now_ms + EVALUATION_MS / 2.0);
+	return true;
+}
+
+/*
+ * A tick has counted: the breakers see it, and are evaluated if that is due, or was asked for. refused is how many
+ * connections the server has refused up to now. True if there is something to tell.
+ */
+bool
+pooldiag_watch_evaluate(PoolDiagSample *sample, uint64 refused, bool asked, TimestampTz now)
+{
+	PoolDiagClocks clocks = {(int64) now_ms, now};
+	PoolDiagPools *pools = &sample->pools;
+	int64 finished_in_tick;
+	int64 failed_in_tick;
+
+	pooldiag_flows_statements(&finished_in_tick, &failed_in_tick);
+	finished += finished_in_tick;
+	failed += failed_in_tick;
+	observe(sample);
+	news_count = 0;
+	if (!is_due(asked))
+		return false;
+	observe_counted(sample, refused);
+	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
+	{
+		PoolDiagWatched *watched = &sample->breakers[kind];
+
+		add_news(watched, (PoolDiagBreakerKind) kind, POOLDIAG_NO_POOL,
+				 pooldiag_breakers_evaluate(watched, &clocks), &clocks);
+	}
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+	{
+		PoolDiagWatched *watched = &pools->rows[i].watched;
+
+		add_news(watched, POOLDIAG_BREAKER_POOL, i, pooldiag_breakers_evaluate(watched, &clocks),
+				 &clocks);
+	}
+	return news_count > 0;
+}
+
+static PoolDiagWatched *
+find(PoolDiagSample *sample, const char *breaker, PoolDiagBreakerKind *kind, int *pool)
+{
+	PoolDiagPools *pools = &sample->pools;
+	char name[POOLDIAG_BREAKER_NAME_LEN];
+
+	*pool = POOLDIAG_NO_POOL;
+	for (int k = 0; k < POOLDIAG_SERVER_BREAKERS; k++)
+	{
+		*kind = (PoolDiagBreakerKind) k;
+		pooldiag_breakers_name(*kind, NULL, name);
+		if (strcmp(name, breaker) == 0)
+			return &sample->breakers[k];
+	}
+	*kind = POOLDIAG_BREAKER_POOL;
+	for (*pool = pools->first_declared; *pool >= 0; *pool = pools->rows[*pool].next)
+	{
+		pooldiag_breakers_name(*kind, pools->rows[*pool].def.name, name);
+		if (strcmp(name, breaker) == 0)
+			return &pools->rows[*pool].watched;
+	}
+	return NULL;
+}
+
+/*
+ * Does what a session has ordered, if one has. True if so: then the sample is to be published, and that to be told
+ * (pooldiag_watch_tell), before the session is.
+ */
+bool
+pooldiag_watch_obey(PoolDiagSample *sample, TimestampTz now)
+{
+	PoolDiagClocks clocks = {(int64) pooldiag_clock_ms(), now};
+	PoolDiagOrdered ordered;
+	PoolDiagWatched *watched;
+	PoolDiagBreakerKind kind;
+	int pool;
+
+	news_count = 0;
+	if (!pooldiag_orders_take(&ordered))
+		return false;
+	watched = find(sample, ordered.breaker, &kind, &pool);
+	if (watched == NULL)
+	{
+		pooldiag_orders_done(POOLDIAG_OBEYED_NO_BREAKER);
+		return false;
+	}
+	add_news(watched, kind, pool,
+			 pooldiag_breakers_obey(watched, ordered.order, ordered.duration_ms, &clocks), &clocks);
+	return true;
+}
+
+static PoolDiagSeverity
+severity_of(const News *of)
+{
+	switch (of->event)
+	{
+		case POOLDIAG_BREAKER_OPENED:
+		case POOLDIAG_BREAKER_REOPENED:
+			return of->kind == POOLDIAG_BREAKER_SLOTS || of->kind == POOLDIAG_BREAKER_REFUSALS ||
+						   of->kind == POOLDIAG_BREAKER_OPERATIONS
+					   ? POOLDIAG_CRITICAL
+					   : POOLDIAG_WARNING;
+		case POOLDIAG_BREAKER_FORCED:
+			return POOLDIAG_WARNING;
+		default:
+			return POOLDIAG_INFO;
+	}
+}
+
+static const char *
+plural(int64 count)
+{
+	return count == 1 ? "" : "s";
+}
+
+/* What the breaker saw when it was evaluated last: in words, and as the members of a JSON object. */
+static void
+describe(const PoolDiagSample *sample, const News *of, const PoolDiagWatched *watched,
+		 StringInfo words, StringInfo json)
+{
+	const PoolDiagPool *pool = of->pool == POOLDIAG_NO_POOL ? NULL : &sample->pools.rows[of->pool];
+	double value = watched->value;
+	double limit = watched->limit;
+	int64 count = (int64) value; /* of those that count */
+	int64 of_percent;
+
+	if (!watched->evaluated || isnan(value))
+		return;
+	switch (of->kind)
+	{
+		case POOLDIAG_BREAKER_SLOTS:
+			/* The value may be of an earlier sample of its second. */
+			of_percent = (int64) rint(value * pooldiag_backends_usable() / 100);
+			appendStringInfo(words,
+							 INT64_FORMAT " of %d usable slots are taken (%.1f %%, limit %g %%)",
+							 of_percent, pooldiag_backends_usable(), value, limit);
+			pooldiag_json_int(json, "connections", of_percent);
+			pooldiag_json_int(json, "usable_slots", pooldiag_backends_usable());
+			break;
+		case POOLDIAG_BREAKER_POOL:
+			of_percent = (int64) rint(value * (double) pool->limits.capacity / 100);
+			appendStringInfo(words,
+							 INT64_FORMAT " connection%s of a capacity of " INT64_FORMAT
+										  " (%.1f %%, limit %g %%)",
+							 of_percent, plural(of_percent), pool->limits.capacity, value, limit);
+			pooldiag_json_int(json, "connections", of_percent);
+			pooldiag_json_int(json, "capacity", pool->limits.capacity);
+			break;
+		case POOLDIAG_BREAKER_REFUSALS:
+			appendStringInfo(words,
+							 INT64_FORMAT " connection%s refused since the evaluation before "
+										  "(limit %g)",
+							 count, count == 1 ? " was" : "s were", limit);
+			pooldiag_json_int(json, "refused", count);
+			pooldiag_json_begin(json, "by_reason", '{');
+			for (int reason = 0; reason < POOLDIAG_REASONS; reason++)
+				if (refused_now[reason] > 0)
+					pooldiag_json_int(json, pooldiag_refusals_reason(reason),
+									  (int64) refused_now[reason]);
+			pooldiag_json_end(json, '}');
+			break;
+		case POOLDIAG_BREAKER_SLOW_QUERIES:
+			appendStringInfo(words,
+							 INT64_FORMAT " statement%s running past the threshold (limit %g)",
+							 count, count == 1 ? " is" : "s are", limit);
+			pooldiag_json_int(json, "statements", count);
+			pooldiag_json_number(json, "longest_seconds", (double) aged.slowest_ms / 1e3, 1);
+			break;
+		case POOLDIAG_BREAKER_LEAKS:
+			appendStringInfo(words,
+							 INT64_FORMAT " connection%s idle in transaction past the threshold "
+										  "(limit %g)",
+							 count, count == 1 ? " is" : "s are", limit);
+			pooldiag_json_int(json, "connections", count);
+			pooldiag_json_number(json, "longest_seconds", (double) aged.oldest_leak_ms / 1e3, 1);
+			break;
+		case POOLDIAG_BREAKER_LOCK_WAITS:
+			appendStringInfo(words, INT64_FORMAT " session%s for locks (limit %g)", count,
+							 count == 1 ? " waits" : "s wait", limit);
+			pooldiag_json_int(json, "sessions", count);
+			break;
+		case POOLDIAG_BREAKER_ERRORS:
+			appendStringInfo(words,
+							 INT64_FORMAT " of " INT64_FORMAT
+										  " statements have failed (%.1f %%, limit %g %%)",
+							 failed_now, finished_now, value, limit);
+			pooldiag_json_int(json, "failed", failed_now);
+			pooldiag_json_int(json, "finished", finished_now);
+			break;
+		case POOLDIAG_BREAKER_OPERATIONS:
+			break;
+	}
+}
+
+/* Raises an alert for each of the news, from a sample that has been published. */
+void
+pooldiag_watch_tell(const PoolDiagSample *sample)
+{
+	static const char *const phrases[POOLDIAG_BREAKER_EVENTS] = {
+		[POOLDIAG_BREAKER_OPENED] = "opened",
+		[POOLDIAG_BREAKER_HALF_OPENED] = "is half open: it is tried again",
+		[POOLDIAG_BREAKER_CLOSES] = "closed",
+		[POOLDIAG_BREAKER_REOPENED] = "opened again",
+		[POOLDIAG_BREAKER_FORCED] = "was forced open",
+		[POOLDIAG_BREAKER_DISABLES] = "was disabled",
+		[POOLDIAG_BREAKER_RESETS] = "was reset",
+	};
+	MemoryContext before = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < news_count; i++)
+	{
+		const News *of = &news[i];
+		const PoolDiagWatched *watched = of->pool == POOLDIAG_NO_POOL
+											 ? &sample->breakers[of->kind]
+											 : &sample->pools.rows[of->pool].watched;
+		const char *pool =
+			of->pool == POOLDIAG_NO_POOL ? "" : sample->pools.rows[of->pool].def.name;
+		PoolDiagAlert alert;
+		StringInfoData words;
+		StringInfoData json;
+
+		memset(&alert, 0, sizeof(alert));
+		alert.at = of->at;
+		alert.kind = of->kind;
+		alert.event = of->event;
+		alert.severity = severity_of(of);
+		alert.has_value = watched->evaluated && !isnan(watched->value);
+		alert.value = alert.has_value ? watched->value : 0;
+		alert.limit = watched->limit;
+		pooldiag_breakers_name(of->kind, pool, alert.breaker);
+		initStringInfo(&words);
+		initStringInfo(&json);
+		pooldiag_json_begin(&json, NULL, '{');
+		describe(sample, of, watched, &words, &json);
+		pooldiag_json_end(&json, '}');
+		snprintf(alert.message, sizeof(alert.message), "%s %s%s%s", alert.breaker,
+				 phrases[of->event], words.len > 0 ? ": " : "", words.data);
+		strlcpy(alert.evidence, json.data, sizeof(alert.evidence));
+		pooldiag_alerts_raise(&alert);
+	}
+	news_count = 0;
+	MemoryContextSwitchTo(before);
+	MemoryContextReset(context);
+}

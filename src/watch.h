@@ -1,0 +1,21 @@
+/*
+ * watch.h
+ *	  The breakers in the sampler: what they see, when they are evaluated, and who is told.
+ */
+#ifndef POOLDIAG_WATCH_H
+#define POOLDIAG_WATCH_H
+
+#include "ages.h"
+#include "sample.h"
+
+extern void pooldiag_watch_start(const PoolDiagSample *sample, uint64 refused);
+extern void pooldiag_watch_configure(PoolDiagSample *sample);
+extern void pooldiag_watch_begin(void);
+extern void pooldiag_watch_connection(PoolDiagAge *age, const PoolDiagBackend *backend,
+									  const PoolDiagPoolLimits *limits);
+extern bool
+pooldiag_watch_evaluate(PoolDiagSample *sample, uint64 refused, bool asked, TimestampTz now);
+extern bool pooldiag_watch_obey(PoolDiagSample *sample, TimestampTz now);
+extern void pooldiag_watch_tell(const PoolDiagSample *sample);
+
+#endif /* POOLDIAG_WATCH_H */
