@@ -84,7 +84,7 @@ FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner)))
 WHERE nspname = 'pooldiag' AND grantee <> nspowner;
 
 -- Runs every view and every function without arguments, and says which of them returned something.
--- Who waited for this server to start may have been refused, or not: that is not said.
+-- Who waited for this server to start may have been refused, which a breaker tells, or not: that is not said.
 CREATE FUNCTION call_all() RETURNS SETOF text
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -104,7 +104,7 @@ BEGIN
 		WHERE p.pronargs OPERATOR(pg_catalog.=) 0
 	LOOP
 		EXECUTE pg_catalog.format('SELECT pg_catalog.count(*) FROM %s', called) INTO rows;
-		IF rows OPERATOR(pg_catalog.>) 0 AND called OPERATOR(pg_catalog.!~~) 'pooldiag.refusal\_%' THEN
+		IF rows OPERATOR(pg_catalog.>) 0 AND called OPERATOR(pg_catalog.!~) '^pooldiag\.(refusal_|alerts)' THEN
 			RETURN NEXT called;
 		END IF;
 	END LOOP;

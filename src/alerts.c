@@ -2,25 +2,35 @@
  * alerts.c
  *	  What breakers have done, in shared memory: the newest alerts one by one.
  *
- * A ring (ring.c) that the sampler alone writes, so that an alert's number in it, and so its id, goes up by one each
- * time. Sessions read it. The operations worker follows it and has each alert logged once, also where it is started
- * again in between: how far it is stands here. What the ring has overwritten before it got there was logged nowhere, and
- * is counted.
+ * A ring (ring.c) that the sampler alone writes. Sessions read it. Two workers follow it: the keeper writes each alert
+ * into the journal, operations has it logged. How far they are stands here, so that each alert is written and logged
+ * once, also where such a worker is started again in between. What the ring has overwritten before one got there is
+ * counted.
  *
- * A reset moves the number from which the view begins; ids go on.
+ * When the server starts, the postmaster puts into the ring what the journal has. Ids go on from there.
+ *
+ * A reset moves the id from which alerts are shown; the keeper follows with a record in the journal.
  */
 #include "postgres.h"
 
 #include "alerts.h"
 #include "json.h"
+#include "keeper.h"
 #include "operations.h"
 #include "settings.h"
 
+typedef struct Follower
+{
+	pg_atomic_uint64 next; /* the follower's: number of the first alert that it has not passed */
+	pg_atomic_uint64 lost; /* the same: those that were overwritten before */
+} Follower;
+
 typedef struct Shared
 {
-	pg_atomic_uint64 since; /* number of the first alert to show: the next one at the last reset */
-	pg_atomic_uint64 taken; /* operations': number of the first one that it has not taken */
-	pg_atomic_uint64 unlogged; /* operations': those that were overwritten before */
+	pg_atomic_uint64 last;		/* the sampler's: the newest id */
+	pg_atomic_uint64 first;		/* the least id to be shown: the next one at the last reset */
+	pg_atomic_uint64 forgotten; /* the keeper's: the same, as the journal has it */
+	Follower followers[POOLDIAG_FOLLOWERS];
 } Shared;
 
 static Shared *shared = NULL;
@@ -41,73 +51,146 @@ pooldiag_alerts_attach(char *at, bool made)
 	ring = (PoolDiagRing *) (at + MAXALIGN(sizeof(Shared)));
 	if (!made)
 		return;
-	pg_atomic_init_u64(&shared->since, 0);
-	pg_atomic_init_u64(&shared->taken, 0);
-	pg_atomic_init_u64(&shared->unlogged, 0);
+	pg_atomic_init_u64(&shared->last, 0);
+	pg_atomic_init_u64(&shared->first, 1);
+	pg_atomic_init_u64(&shared->forgotten, 1);
+	for (int i = 0; i < POOLDIAG_FOLLOWERS; i++)
+	{
+		pg_atomic_init_u64(&shared->followers[i].next, 0);
+		pg_atomic_init_u64(&shared->followers[i].lost, 0);
+	}
 	pooldiag_ring_init(ring, (uint32) pooldiag_alert_log_size, sizeof(PoolDiagAlert));
 }
 
-/* Adds an alert, whose id it sets, and wakes operations. Waits for nothing. */
+/* Adds an alert, whose id it sets, and wakes those that follow. Waits for nothing. */
 void
 pooldiag_alerts_raise(PoolDiagAlert *alert)
 {
-	alert->id = (int64) pooldiag_ring_next(ring) + 1;
+	alert->id = (int64) pg_atomic_add_fetch_u64(&shared->last, 1);
 	(void) pooldiag_ring_write(ring, alert);
-	pooldiag_operations_wake();
+	pooldiag_worker_wake(&pooldiag_keeper->worker);
+	pooldiag_worker_wake(pooldiag_operations_worker);
 }
 
-/* The next alert that was not taken yet; false if there is none. */
+/* Takes a record of the journal, in their order; see PoolDiagRecordTaker. */
 bool
-pooldiag_alerts_take(PoolDiagAlert *alert)
+pooldiag_alerts_restore(PoolDiagRecordKind kind, const void *data, uint32 length)
 {
+	if (kind == POOLDIAG_RECORD_ALERT && length == sizeof(PoolDiagAlert))
+	{
+		PoolDiagAlert alert;
+
+		memcpy(&alert, data, sizeof(alert));
+		alert.breaker[sizeof(alert.breaker) - 1] = '\0';
+		alert.message[sizeof(alert.message) - 1] = '\0';
+		alert.evidence[sizeof(alert.evidence) - 1] = '\0';
+		(void) pooldiag_ring_write(ring, &alert);
+		pg_atomic_write_u64(&shared->last, (uint64) alert.id);
+	}
+	else if (kind == POOLDIAG_RECORD_RESET && length == sizeof(int64))
+	{
+		uint64 first;
+
+		memcpy(&first, data, sizeof(first));
+		pg_atomic_write_u64(&shared->first, first);
+		pg_atomic_write_u64(&shared->forgotten, first);
+	}
+	else
+		return false;
+	for (int i = 0; i < POOLDIAG_FOLLOWERS; i++)
+		pg_atomic_write_u64(&shared->followers[i].next, pooldiag_ring_next(ring));
+	return true;
+}
+
+/* Moves a follower on, past alerts that it can't have any more. */
+static void
+lose(Follower *follower, uint64 from, uint64 to)
+{
+	pg_atomic_fetch_add_u64(&follower->lost, (int64) (to - from));
+	pg_atomic_write_u64(&follower->next, to);
+}
+
+/* The next alert that this follower has not passed; false if there is none. */
+bool
+pooldiag_alerts_peek(PoolDiagFollower which, PoolDiagAlert *alert)
+{
+	Follower *follower = &shared->followers[which];
+
 	for (;;)
 	{
-		uint64 number = pg_atomic_read_u64(&shared->taken);
+		uint64 number = pg_atomic_read_u64(&follower->next);
 		uint64 oldest = pooldiag_ring_oldest(ring);
 
 		if (number < oldest)
-		{
-			pg_atomic_fetch_add_u64(&shared->unlogged, (int64) (oldest - number));
-			pg_atomic_write_u64(&shared->taken, oldest);
-			continue;
-		}
-		if (number >= pooldiag_ring_next(ring))
+			lose(follower, number, oldest);
+		else if (number >= pooldiag_ring_next(ring))
 			return false;
-		switch (pooldiag_ring_read(ring, number, alert))
-		{
-			case POOLDIAG_RING_WHOLE:
-				pg_atomic_write_u64(&shared->taken, number + 1);
-				return true;
-			case POOLDIAG_RING_UNFINISHED:
-				/* Its writer wakes us when it is there. */
-				return false;
-			case POOLDIAG_RING_GONE:
-			case POOLDIAG_RING_TORN:
-				pg_atomic_fetch_add_u64(&shared->unlogged, 1);
-				pg_atomic_write_u64(&shared->taken, number + 1);
-				break;
-		}
+		else
+			switch (pooldiag_ring_read(ring, number, alert))
+			{
+				case POOLDIAG_RING_WHOLE:
+					return true;
+				case POOLDIAG_RING_UNFINISHED:
+					/* Its writer wakes us when it is there. */
+					return false;
+				case POOLDIAG_RING_GONE:
+				case POOLDIAG_RING_TORN:
+					lose(follower, number, number + 1);
+					break;
+			}
 	}
 }
 
-/* The log, and the number of the oldest alert in it that may be shown. */
-PoolDiagRing *
-pooldiag_alerts_ring(uint64 *oldest)
+/* This follower is done with the alert that it has peeked at. */
+void
+pooldiag_alerts_pass(PoolDiagFollower which)
 {
-	*oldest = Max(pooldiag_ring_oldest(ring), pg_atomic_read_u64(&shared->since));
+	pg_atomic_fetch_add_u64(&shared->followers[which].next, 1);
+	if (which == POOLDIAG_FOLLOWER_KEEPER)
+		pooldiag_worker_wake(pooldiag_operations_worker);
+}
+
+/* Has the keeper passed the alert that operations is at? */
+bool
+pooldiag_alerts_is_journaled(void)
+{
+	return pg_atomic_read_u64(&shared->followers[POOLDIAG_FOLLOWER_KEEPER].next) >
+		   pg_atomic_read_u64(&shared->followers[POOLDIAG_FOLLOWER_OPERATIONS].next);
+}
+
+/* Was there a reset of which the journal has no record? Then, in first, the least id that it has left. */
+bool
+pooldiag_alerts_forgotten(int64 *first)
+{
+	*first = (int64) pg_atomic_read_u64(&shared->first);
+	return *first != (int64) pg_atomic_read_u64(&shared->forgotten);
+}
+
+/* The journal has a record of the reset that has left alerts from that id on. */
+void
+pooldiag_alerts_forgot(int64 first)
+{
+	pg_atomic_write_u64(&shared->forgotten, (uint64) first);
+}
+
+/* The log, and the least id in it that may be shown. */
+PoolDiagRing *
+pooldiag_alerts_ring(int64 *first)
+{
+	*first = (int64) pg_atomic_read_u64(&shared->first);
 	return ring;
 }
 
 PoolDiagAlertsUse
 pooldiag_alerts_use(void)
 {
+	uint64 first = pg_atomic_read_u64(&shared->first);
 	PoolDiagAlertsUse use;
-	uint64 next = pooldiag_ring_next(ring);
-	uint64 since = pg_atomic_read_u64(&shared->since);
 
-	use.raised = next - Min(since, next);
+	use.raised = pg_atomic_read_u64(&shared->last) + 1 - first;
 	use.used = Min(use.raised, (uint64) pooldiag_alert_log_size);
-	use.unlogged = pg_atomic_read_u64(&shared->unlogged);
+	for (int i = 0; i < POOLDIAG_FOLLOWERS; i++)
+		use.lost[i] = pg_atomic_read_u64(&shared->followers[i].lost);
 	return use;
 }
 
@@ -144,8 +227,10 @@ pooldiag_alerts_write(StringInfo json, const PoolDiagAlert *alert)
 	pooldiag_json_end(json, '}');
 }
 
+/* Alerts up to now are shown no more. */
 void
 pooldiag_alerts_reset(void)
 {
-	pg_atomic_write_u64(&shared->since, pooldiag_ring_next(ring));
+	pg_atomic_write_u64(&shared->first, pg_atomic_read_u64(&shared->last) + 1);
+	pooldiag_worker_wake(&pooldiag_keeper->worker);
 }

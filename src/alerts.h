@@ -9,6 +9,7 @@
 #include "lib/stringinfo.h"
 
 #include "breakers.h"
+#include "journal.h"
 #include "ring.h"
 #include "severity.h"
 
@@ -28,12 +29,21 @@ typedef struct PoolDiagAlert
 	char evidence[512]; /* JSON, an object */
 } PoolDiagAlert;
 
+/* Who goes through all alerts, each once. */
+typedef enum PoolDiagFollower
+{
+	POOLDIAG_FOLLOWER_KEEPER,	  /* writes them into the journal */
+	POOLDIAG_FOLLOWER_OPERATIONS, /* has them logged */
+	POOLDIAG_FOLLOWERS
+} PoolDiagFollower;
+
 /* How full the log is. */
 typedef struct PoolDiagAlertsUse
 {
-	uint64 raised;	 /* since the last reset */
-	uint64 used;	 /* of them still there */
-	uint64 unlogged; /* overwritten before they were logged, since the server's start */
+	uint64 raised; /* since the last reset */
+	uint64 used;   /* of them still there */
+	uint64 lost
+		[POOLDIAG_FOLLOWERS]; /* overwritten before they were followed, since the server's start */
 } PoolDiagAlertsUse;
 
 extern Size pooldiag_alerts_size(void);
@@ -42,11 +52,18 @@ extern void pooldiag_alerts_attach(char *at, bool made);
 /* In the sampler. */
 extern void pooldiag_alerts_raise(PoolDiagAlert *alert);
 
-/* In operations. */
-extern bool pooldiag_alerts_take(PoolDiagAlert *alert);
+/* In those that follow. */
+extern bool pooldiag_alerts_peek(PoolDiagFollower which, PoolDiagAlert *alert);
+extern void pooldiag_alerts_pass(PoolDiagFollower which);
+extern bool pooldiag_alerts_is_journaled(void);
+extern bool pooldiag_alerts_forgotten(int64 *first);
+extern void pooldiag_alerts_forgot(int64 first);
+
+/* In the postmaster. */
+extern bool pooldiag_alerts_restore(PoolDiagRecordKind kind, const void *data, uint32 length);
 
 /* Anywhere. */
-extern PoolDiagRing *pooldiag_alerts_ring(uint64 *oldest);
+extern PoolDiagRing *pooldiag_alerts_ring(int64 *first);
 extern void pooldiag_alerts_write(StringInfo json, const PoolDiagAlert *alert);
 extern const char *pooldiag_alerts_scope(PoolDiagBreakerKind kind);
 extern PoolDiagAlertsUse pooldiag_alerts_use(void);

@@ -17,10 +17,11 @@
 #include "compat.h"
 #include "counters.h"
 #include "holds.h"
+#include "keeper.h"
 #include "layout.h"
+#include "operation.h"
 #include "operations.h"
 #include "orders.h"
-#include "saved.h"
 #include "series.h"
 #include "slowlog.h"
 
@@ -31,6 +32,8 @@ static const PoolDiagPart parts[] = {
 	{"history", pooldiag_series_size, pooldiag_series_attach},
 	{"alerts", pooldiag_alerts_size, pooldiag_alerts_attach},
 	{"orders", pooldiag_orders_size, pooldiag_orders_attach},
+	{"keeper", pooldiag_keeper_size, pooldiag_keeper_attach},
+	{"operation", pooldiag_operation_size, pooldiag_operation_attach},
 	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
 };
 
@@ -90,7 +93,7 @@ start_shared_memory(void)
 	}
 	LWLockRelease(AddinShmemInitLock);
 	if (!found)
-		pooldiag_operations->restored_from = pooldiag_saved_load();
+		pooldiag_keeper_load();
 }
 
 /* To be called from _PG_init, while libraries are preloaded. */

@@ -1,189 +1,97 @@
 /*
  * operations.c
- *	  The background worker for what may wait for a disk: it writes the state file.
+ *	  The background worker that has alerts told, and sees to what may hang.
  *
- * Attached to shared memory only, started with the postmaster, like the sampler, on a standby too. It writes the
- * state file each minute and when it is told to end, from copies, so that neither the sampler nor a session ever
- * waits for it. When the server is stopped, it waits for sessions and
- * the sampler to end, but not for long. A disk that hangs keeps this worker alone waiting. What fails is said in the log
- * when it begins and when it is over, and counted.
+ * Attached to shared memory only, started with the postmaster, on a standby too. It writes to no file, so that a disk that
+ * hangs silences nobody: an alert is logged when it is in the journal, or a moment later if the keeper hangs. It judges
+ * which operations have timed out, from the moments at which they began.
  */
 #include "postgres.h"
 
-#include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "alerts.h"
 #include "clock.h"
 #include "compat.h"
-#include "counters.h"
+#include "operation.h"
 #include "operations.h"
-#include "saved.h"
 #include "settings.h"
-#include "shared.h"
 
-/* As much as is lost in a crash. */
-#define SAVE_INTERVAL_MS 60000
-#define OTHERS_TIMEOUT_MS 500
+/* How long an alert waits to be in the journal before it is logged; after that none does until one is. */
+#define JOURNAL_PATIENCE_MS 100
+#define JUDGE_INTERVAL_MS 1000
 
-PoolDiagOperations *pooldiag_operations = NULL;
+PoolDiagWorker *pooldiag_operations_worker = NULL;
 
 Size
 pooldiag_operations_size(void)
 {
-	return sizeof(PoolDiagOperations);
+	return sizeof(PoolDiagWorker);
 }
 
 void
 pooldiag_operations_attach(char *at, bool made)
 {
-	pooldiag_operations = (PoolDiagOperations *) at;
-	if (made)
-		pg_atomic_init_u32(&pooldiag_operations->saves_requested, 0);
-}
-
-/* Has the worker look at what there is to do. Stores and a signal only. */
-void
-pooldiag_operations_wake(void)
-{
-	if (pooldiag_operations->pid != 0)
-	{
-		pg_read_barrier();
-		SetLatch(&GetPGProcByNumber(pooldiag_operations->procno)->procLatch);
-	}
-}
-
-/* Has the state file written now rather than within a minute. */
-void
-pooldiag_operations_save_soon(void)
-{
-	pg_atomic_fetch_add_u32(&pooldiag_operations->saves_requested, 1);
-	pooldiag_operations_wake();
+	pooldiag_operations_worker = (PoolDiagWorker *) at;
 }
 
 static void
-note_success(const PoolDiagStateWritten *written, double ms)
-{
-	PoolDiagOperations *self = pooldiag_operations;
-
-	self->saves++;
-	self->saved_size = (int64) written->size;
-	self->saved_ms = ms;
-	self->saved_at = GetCurrentTimestamp();
-	if (self->save_failures_in_a_row > 0)
-		ereport(LOG,
-				(errmsg("pooldiag's state file is written again, after " INT64_FORMAT " failures",
-						self->save_failures_in_a_row)));
-	self->save_failures_in_a_row = 0;
-}
-
-static void
-note_failure(const PoolDiagStateWritten *written)
-{
-	PoolDiagOperations *self = pooldiag_operations;
-
-	self->save_failures++;
-	if (self->save_failures_in_a_row++ > 0)
-		return;
-	errno = written->error;
-	ereport(LOG,
-			(errmsg("Failed to write pooldiag's state file asynchronously: could not %s: %m",
-					written->failed_to),
-			 errdetail(
-				 "What was written before stays. It is tried again each minute, and said here when "
-				 "it works again; pooldiag.self counts the failures."),
-			 errhint("See to space and permissions of the directory \"%s\" in the data directory.",
-					 PGSTAT_STAT_PERMANENT_DIRECTORY)));
-}
-
-static void
-save(MemoryContext context)
+log_alert(const PoolDiagAlert *alert, MemoryContext context)
 {
 	MemoryContext before = MemoryContextSwitchTo(context);
-	double started = pooldiag_clock_ms();
-	PoolDiagStateWritten written = pooldiag_saved_write();
+	StringInfoData json;
 
-	if (written.done)
-		note_success(&written, pooldiag_clock_ms() - started);
-	else
-		note_failure(&written);
+	initStringInfo(&json);
+	pooldiag_alerts_write(&json, alert);
+	ereport(LOG, (errmsg("pooldiag alert: %s", json.data)));
 	MemoryContextSwitchTo(before);
 	MemoryContextReset(context);
 }
 
-/* Has each new alert logged, in one line. */
-static void
+/*
+ * Logs the alerts that wait. Returns when to look again though nobody calls, in milliseconds of the monotonic clock; 0:
+ * there is no need to.
+ */
+static double
 log_alerts(MemoryContext context)
 {
-	MemoryContext before = MemoryContextSwitchTo(context);
+	static double patient_until = 0;
 	PoolDiagAlert alert;
 
-	while (pooldiag_alerts_take(&alert))
+	while (pooldiag_alerts_peek(POOLDIAG_FOLLOWER_OPERATIONS, &alert))
 	{
-		StringInfoData json;
+		double now = pooldiag_clock_ms();
 
-		initStringInfo(&json);
-		pooldiag_alerts_write(&json, &alert);
-		ereport(LOG, (errmsg("pooldiag alert: %s", json.data)));
-		MemoryContextReset(context);
+		if (pooldiag_alerts_is_journaled())
+			patient_until = 0;
+		else if (patient_until == 0)
+			patient_until = now + JOURNAL_PATIENCE_MS;
+		if (now < patient_until)
+			return patient_until;
+		log_alert(&alert, context);
+		pooldiag_alerts_pass(POOLDIAG_FOLLOWER_OPERATIONS);
 	}
-	MemoryContextSwitchTo(before);
+	return 0;
 }
 
-/*
- * When the server stops, sessions and the sampler are told so at the same moment: what they count at their end should
- * be in the file. Those that take their time are not waited for.
- */
-static void
-wait_for_others(uint32 wait_event)
-{
-	double until = pooldiag_clock_ms() + OTHERS_TIMEOUT_MS;
-
-	while ((pooldiag_counters_sessions() > 0 || pooldiag_control->sampler_pid != 0) &&
-		   pooldiag_clock_ms() < until)
-	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5, wait_event);
-		ResetLatch(MyLatch);
-	}
-}
-
-static void
-forget_pid(int code, Datum arg)
-{
-	pooldiag_operations->pid = 0;
-}
-
-/* The worker's main function. It leaves with 1, as a worker that leaves with 0 is never started again. */
+/* The worker's main function. */
 void
 pooldiag_operations_main(Datum main_arg)
 {
 	MemoryContext context;
 	uint32 wait_event;
-	double next = pooldiag_clock_ms() + SAVE_INTERVAL_MS;
-	uint32 saves_requested = 0;
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	BackgroundWorkerUnblockSignals();
-	context = AllocSetContextCreate(TopMemoryContext, "pooldiag operations", 0, 8192, 8388608);
+	pooldiag_worker_start(pooldiag_operations_worker);
+	context = AllocSetContextCreate(TopMemoryContext, "pooldiag operations", 0, 8192, 65536);
 	wait_event = WaitEventExtensionNew("PoolDiagOperationsMain");
-	pooldiag_operations->started_at = GetCurrentTimestamp();
-	pooldiag_operations->procno = MyProcNumber;
-	pg_write_barrier();
-	pooldiag_operations->pid = MyProcPid;
-	before_shmem_exit(forget_pid, (Datum) 0);
 	pooldiag_settings_complain();
-
 	while (!ShutdownRequestPending)
 	{
-		double left = next - pooldiag_clock_ms();
+		double next;
+		double latest;
 
 		if (ConfigReloadPending)
 		{
@@ -191,39 +99,11 @@ pooldiag_operations_main(Datum main_arg)
 			ProcessConfigFile(PGC_SIGHUP);
 			pooldiag_settings_complain();
 		}
-		log_alerts(context);
-		if (left <= 0 ||
-			pg_atomic_read_u32(&pooldiag_operations->saves_requested) != saves_requested)
-		{
-			saves_requested = pg_atomic_read_u32(&pooldiag_operations->saves_requested);
-			save(context);
-			next = pooldiag_clock_ms() + SAVE_INTERVAL_MS;
-			continue;
-		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (long) left + 1,
-						 wait_event);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		pooldiag_operation_judge(pooldiag_operation_timeout);
+		next = log_alerts(context);
+		latest = pooldiag_clock_ms() + JUDGE_INTERVAL_MS;
+		pooldiag_worker_wait(next == 0 ? latest : Min(next, latest), wait_event);
 	}
-	wait_for_others(wait_event);
-	log_alerts(context);
-	save(context);
+	(void) log_alerts(context);
 	proc_exit(1);
-}
-
-/* To be called from _PG_init, while libraries are preloaded. */
-void
-pooldiag_operations_register(void)
-{
-	BackgroundWorker worker;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
-	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
-	worker.bgw_restart_time = 1;
-	strlcpy(worker.bgw_library_name, "pooldiag", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "pooldiag_operations_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, "pooldiag operations", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "pooldiag operations", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
 }

@@ -6,11 +6,10 @@
 
 #include "compat.h"
 #include "layout.h"
-#include "operations.h"
 #include "refusals.h"
-#include "sampler.h"
 #include "sessions.h"
 #include "settings.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -23,6 +22,7 @@ _PG_init(void)
 	pooldiag_layout_install_hooks();
 	pooldiag_sessions_install_hooks();
 	pooldiag_refusals_install_hooks();
-	pooldiag_sampler_register();
-	pooldiag_operations_register();
+	pooldiag_worker_register("sampler");
+	pooldiag_worker_register("keeper");
+	pooldiag_worker_register("operations");
 }

@@ -103,12 +103,12 @@ pooldiag_alerts(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PoolDiagRing *log;
-	uint64 oldest;
+	int64 first;
 
 	pooldiag_shared_require();
 	InitMaterializedSRF(fcinfo, 0);
-	log = pooldiag_alerts_ring(&oldest);
-	for (uint64 number = pooldiag_ring_next(log); number-- > oldest;)
+	log = pooldiag_alerts_ring(&first);
+	for (uint64 number = pooldiag_ring_next(log); number-- > pooldiag_ring_oldest(log);)
 	{
 		PoolDiagAlert alert;
 		PoolDiagRow row = {0};
@@ -116,6 +116,8 @@ pooldiag_alerts(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (pooldiag_ring_read(log, number, &alert) != POOLDIAG_RING_WHOLE)
 			continue;
+		if (alert.id < first)
+			break;
 		pooldiag_row_int64(&row, alert.id);
 		pooldiag_row_timestamp(&row, alert.at);
 		pooldiag_row_text(&row, pooldiag_text_clean(alert.breaker));

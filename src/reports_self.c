@@ -11,7 +11,9 @@
 #include "alerts.h"
 #include "counters.h"
 #include "holds.h"
+#include "keeper.h"
 #include "layout.h"
+#include "operation.h"
 #include "operations.h"
 #include "refusals.h"
 #include "rows.h"
@@ -153,8 +155,10 @@ put_alerts(ReturnSetInfo *result)
 	put(result, "alert_log_used", true, use.used, "alerts");
 	put(result, "alert_log_room", true, pooldiag_alert_log_size, "alerts");
 	put(result, "alert_log_dropped", true, use.raised - use.used, "alerts since the last reset");
-	put(result, "alerts_unlogged", true, use.unlogged,
+	put(result, "alerts_unlogged", true, use.lost[POOLDIAG_FOLLOWER_OPERATIONS],
 		"alerts that the server's log has not, since server start");
+	put(result, "alerts_unjournaled", true, use.lost[POOLDIAG_FOLLOWER_KEEPER],
+		"alerts that the journal has not, since server start");
 }
 
 static void
@@ -169,24 +173,35 @@ put_history(ReturnSetInfo *result)
 }
 
 static void
-put_operations(ReturnSetInfo *result)
+put_worker(ReturnSetInfo *result, const char *name, const PoolDiagWorker *worker)
 {
-	const PoolDiagOperations *self = pooldiag_operations;
-	int pid = self->pid;
-	TimestampTz saved_at = self->saved_at;
-	TimestampTz restored_from = self->restored_from;
+	int pid = worker->pid;
 
-	put(result, "operations_pid", pid != 0, pid, "pid");
-	put(result, "operations_started", pid != 0, unix_seconds(self->started_at),
+	put(result, psprintf("%s_pid", name), pid != 0, pid, "pid");
+	put(result, psprintf("%s_started", name), pid != 0, unix_seconds(worker->started_at),
 		"seconds since 1970-01-01 UTC");
+}
+
+static void
+put_workers(ReturnSetInfo *result)
+{
+	const PoolDiagKeeper *keeper = pooldiag_keeper;
+	TimestampTz saved_at = keeper->saved_at;
+	TimestampTz restored_from = keeper->restored_from;
+	PoolDiagOperationFigures saves;
+
+	put_worker(result, "operations", pooldiag_operations_worker);
+	put_worker(result, "keeper", &keeper->worker);
+	pooldiag_operation_read(POOLDIAG_OPERATION_STATE_FILE, &saves);
 	put(result, "state_file_restored_from", restored_from != 0, unix_seconds(restored_from),
 		"seconds since 1970-01-01 UTC");
 	put(result, "state_file_age", saved_at != 0, Max(0, GetCurrentTimestamp() - saved_at) / 1e6,
 		"seconds");
-	put(result, "state_file_size", saved_at != 0, self->saved_size, "bytes");
-	put(result, "state_file_duration", saved_at != 0, self->saved_ms, "milliseconds");
-	put(result, "state_file_writes", true, self->saves, "writes since server start");
-	put(result, "state_file_failures", true, self->save_failures, "writes since server start");
+	put(result, "state_file_size", saved_at != 0, keeper->saved_size, "bytes");
+	put(result, "state_file_duration", saves.finished_at != 0, saves.last_ms, "milliseconds");
+	put(result, "state_file_writes", true, saves.succeeded, "writes since server start");
+	put(result, "state_file_failures", true, saves.failed, "writes since server start");
+	put(result, "journal_size", true, keeper->journal_end, "bytes of the newer file");
 }
 
 static void
@@ -222,7 +237,7 @@ pooldiag_self(PG_FUNCTION_ARGS)
 	}
 	put_refusals(result);
 	put_history(result);
-	put_operations(result);
+	put_workers(result);
 	put_slow_queries(result);
 	put_alerts(result);
 	put_shared_memory(result);

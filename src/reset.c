@@ -9,7 +9,7 @@
 
 #include "alerts.h"
 #include "counters.h"
-#include "operations.h"
+#include "keeper.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "series.h"
@@ -65,7 +65,7 @@ pooldiag_reset(PG_FUNCTION_ARGS)
 			parts[i].reset();
 			sampled = pooldiag_sampler_wait_for_tick(POOLDIAG_TICK_TIMEOUT_MS);
 			/* Or a crash would bring back what was to be forgotten. */
-			pooldiag_operations_save_soon();
+			pooldiag_keeper_save_soon();
 			if (!sampled)
 				ereport(WARNING,
 						(errmsg("the sampler took no tick within %d seconds",

@@ -453,23 +453,6 @@ pooldiag_sampler_main(Datum main_arg)
 	proc_exit(1);
 }
 
-/* To be called from _PG_init, while libraries are preloaded. */
-void
-pooldiag_sampler_register(void)
-{
-	BackgroundWorker worker;
-
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
-	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
-	worker.bgw_restart_time = 1;
-	strlcpy(worker.bgw_library_name, "pooldiag", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "pooldiag_sampler_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, "pooldiag sampler", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "pooldiag sampler", BGW_MAXLEN);
-	RegisterBackgroundWorker(&worker);
-}
-
 /*
  * Asks the sampler for a tick that begins after this call, and waits for its end. False if it did
  * not come within timeout_ms; a sampler that is being started again counts the wait.

@@ -10,7 +10,6 @@
 /* How long a session waits for a tick that it has asked for, in milliseconds. */
 #define POOLDIAG_TICK_TIMEOUT_MS 10000
 
-extern void pooldiag_sampler_register(void);
 extern bool pooldiag_sampler_wait_for_tick(long timeout_ms);
 extern PGDLLEXPORT void pooldiag_sampler_main(Datum main_arg);
 

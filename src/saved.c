@@ -5,10 +5,7 @@
  * The file lies in pg_stat, beside that of pg_stat_statements: the server leaves what it doesn't know there alone,
  * after a crash too. (pg_stat_tmp, which base backups leave out, is for what may be gone at the next start.)
  * It is read by the postmaster while it makes shared memory, so that whoever starts finds what is there, and
- * written by the operations worker.
- *
- * A file that can't be used gets another name, for whoever wants to look into it; one that was damaged and one that
- * was foreign are kept, the last of each. The server starts in any case.
+ * written by the keeper.
  */
 #include "postgres.h"
 
@@ -24,7 +21,13 @@
 #include "shared.h"
 #include "slowlog.h"
 
-#define STATE_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/pooldiag.state"
+static const PoolDiagFileKind state_file = {
+	.path = PGSTAT_STAT_PERMANENT_DIRECTORY "/pooldiag.state",
+	.magic = "pooldiag",
+	.format = 1,
+	.name = "state file",
+	.held = "history, counters and peaks",
+};
 
 /* What the section of the sample begins with: sizes as this build has them, and how many rows follow. */
 typedef struct SampleShape
@@ -346,34 +349,7 @@ static const PoolDiagSection sections[] = {
 PoolDiagStateWritten
 pooldiag_saved_write(void)
 {
-	return pooldiag_statefile_write(STATE_FILE, sections, lengthof(sections));
-}
-
-/* Gives a file that can't be used another name, and says why. */
-static void
-set_aside(const char *kind, const char *detail)
-{
-	char name[MAXPGPATH];
-
-	snprintf(name, sizeof(name), "%s.%s", STATE_FILE, kind);
-	if (rename(STATE_FILE, name) == 0)
-		ereport(WARNING,
-				(errmsg("pooldiag's state file \"%s\" is %s and was set aside", STATE_FILE, kind),
-				 errdetail("%s", detail),
-				 errhint("The server goes on without what was in it: history, counters and peaks "
-						 "begin anew. "
-						 "The file is kept as \"%s\" until the next one is set aside; it can be "
-						 "removed.",
-						 name)));
-	else
-		ereport(WARNING,
-				(errmsg("pooldiag's state file \"%s\" is %s and could not be set aside: %m",
-						STATE_FILE, kind),
-				 errdetail("%s", detail),
-				 errhint("The server goes on without what was in it: history, counters and peaks "
-						 "begin anew. "
-						 "Remove the file, and \"%s\", for the next one to be written.",
-						 name)));
+	return pooldiag_statefile_write(&state_file, sections, lengthof(sections));
 }
 
 /*
@@ -385,20 +361,12 @@ pooldiag_saved_load(void)
 {
 	TimestampTz saved_at = 0;
 	char detail[256] = "";
+	PoolDiagFileVerdict verdict = pooldiag_statefile_read(&state_file, sections, lengthof(sections),
+														  &saved_at, detail, sizeof(detail));
 
-	switch (pooldiag_statefile_read(STATE_FILE, sections, lengthof(sections), &saved_at, detail,
-									sizeof(detail)))
-	{
-		case POOLDIAG_STATE_READ:
-			return saved_at;
-		case POOLDIAG_STATE_ABSENT:
-			return 0;
-		case POOLDIAG_STATE_DAMAGED:
-			set_aside("damaged", detail);
-			return 0;
-		case POOLDIAG_STATE_FOREIGN:
-			set_aside("foreign", detail);
-			return 0;
-	}
+	if (verdict == POOLDIAG_FILE_READ)
+		return saved_at;
+	if (verdict != POOLDIAG_FILE_ABSENT)
+		pooldiag_nodefile_set_aside(&state_file, state_file.path, verdict, detail);
 	return 0;
 }

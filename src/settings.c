@@ -312,7 +312,7 @@ define_operation_settings(void)
 {
 	define_int("pooldiag.operation_timeout",
 			   "Sets the time that one operation of pooldiag's own may take.",
-			   "Health documents report it; no operation runs in this version.",
+			   "One that takes longer counts as timed out, whatever becomes of it.",
 			   &pooldiag_operation_timeout, 30000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("pooldiag.operation_interval", "Sets the time between two tries of the canary.",
 			   NOT_ACTED_ON, &operation_interval, 10000, 1000, 3600 * 1000, PGC_SIGHUP,

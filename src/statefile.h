@@ -7,6 +7,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "nodefile.h"
+
 typedef struct PoolDiagStateWriter PoolDiagStateWriter;
 typedef struct PoolDiagStateReader PoolDiagStateReader;
 
@@ -24,19 +26,10 @@ typedef struct PoolDiagSection
 	bool (*load)(PoolDiagStateReader *reader);
 } PoolDiagSection;
 
-typedef enum PoolDiagStateVerdict
-{
-	POOLDIAG_STATE_READ,
-	POOLDIAG_STATE_ABSENT,
-	POOLDIAG_STATE_DAMAGED,
-	POOLDIAG_STATE_FOREIGN
-} PoolDiagStateVerdict;
-
 typedef struct PoolDiagStateWritten
 {
 	bool done;
-	const char *failed_to; /* "write file": what could not be done, */
-	int error;			   /* and the errno of that */
+	PoolDiagFileTrouble trouble;
 	uint64 size;
 } PoolDiagStateWritten;
 
@@ -44,9 +37,9 @@ extern void pooldiag_state_put(PoolDiagStateWriter *writer, const void *data, Si
 extern bool pooldiag_state_get(PoolDiagStateReader *reader, void *data, Size size);
 
 extern PoolDiagStateWritten
-pooldiag_statefile_write(const char *path, const PoolDiagSection *sections, int count);
-extern PoolDiagStateVerdict
-pooldiag_statefile_read(const char *path, const PoolDiagSection *sections, int count,
+pooldiag_statefile_write(const PoolDiagFileKind *kind, const PoolDiagSection *sections, int count);
+extern PoolDiagFileVerdict
+pooldiag_statefile_read(const PoolDiagFileKind *kind, const PoolDiagSection *sections, int count,
 						TimestampTz *saved_at, char *detail, Size detail_size);
 
 #endif /* POOLDIAG_STATEFILE_H */

@@ -310,11 +310,12 @@ describe(const PoolDiagSample *sample, const News *of, const PoolDiagWatched *wa
 	const PoolDiagPool *pool = of->pool == POOLDIAG_NO_POOL ? NULL : &sample->pools.rows[of->pool];
 	double value = watched->value;
 	double limit = watched->limit;
-	int64 count = (int64) value; /* of those that count */
+	int64 count;
 	int64 of_percent;
 
 	if (!watched->evaluated || isnan(value))
 		return;
+	count = (int64) value; /* of those that count */
 	switch (of->kind)
 	{
 		case POOLDIAG_BREAKER_SLOTS:

@@ -900,6 +900,50 @@ COMMENT ON COLUMN pooldiag.recommendations.first_seen IS
 COMMENT ON COLUMN pooldiag.recommendations.last_seen IS
 	'When it was last seen to fire.';
 
+CREATE FUNCTION pooldiag.operations(
+	OUT operation pg_catalog.text,
+	OUT state pg_catalog.text,
+	OUT last_started pg_catalog.timestamptz,
+	OUT last_finished pg_catalog.timestamptz,
+	OUT last_ms pg_catalog.float8,
+	OUT succeeded pg_catalog.int8,
+	OUT failed pg_catalog.int8,
+	OUT timed_out pg_catalog.int8,
+	OUT consecutive_failures pg_catalog.int8,
+	OUT last_error pg_catalog.text
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_operations'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 5;
+COMMENT ON FUNCTION pooldiag.operations() IS
+	'The rows of the view pooldiag.operations.';
+
+CREATE VIEW pooldiag.operations AS
+	SELECT operation, state, last_started, last_finished, last_ms, succeeded, failed, timed_out, consecutive_failures, last_error
+	FROM pooldiag.operations();
+COMMENT ON VIEW pooldiag.operations IS
+	'What pooldiag itself does that may wait for a disk, or hang; no session ever waits for it. Since the server''s start. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.operations.operation IS
+	'state_file (what outlives the server, each minute) or journal (alerts, at once).';
+COMMENT ON COLUMN pooldiag.operations.state IS
+	'idle, running, or overdue: running for longer than pooldiag.operation_timeout.';
+COMMENT ON COLUMN pooldiag.operations.last_started IS
+	'When the last try began; NULL: there was none.';
+COMMENT ON COLUMN pooldiag.operations.last_finished IS
+	'When a try ended last, well or not.';
+COMMENT ON COLUMN pooldiag.operations.last_ms IS
+	'How long that one took, in milliseconds.';
+COMMENT ON COLUMN pooldiag.operations.succeeded IS
+	'Tries that did what they should, in time.';
+COMMENT ON COLUMN pooldiag.operations.failed IS
+	'Tries that failed, in time.';
+COMMENT ON COLUMN pooldiag.operations.timed_out IS
+	'Tries that took longer than pooldiag.operation_timeout, whatever became of them.';
+COMMENT ON COLUMN pooldiag.operations.consecutive_failures IS
+	'Tries in a row, up to the last one, that failed or timed out.';
+COMMENT ON COLUMN pooldiag.operations.last_error IS
+	'Why one failed last; NULL: none has.';
+
 CREATE FUNCTION pooldiag.self(
 	OUT name pg_catalog.text,
 	OUT value pg_catalog.float8,
@@ -1075,6 +1119,7 @@ REVOKE ALL ON
 	pooldiag.breakers,
 	pooldiag.alerts,
 	pooldiag.recommendations,
+	pooldiag.operations,
 	pooldiag.self
 FROM PUBLIC;
 REVOKE ALL ON FUNCTION
@@ -1103,6 +1148,7 @@ REVOKE ALL ON FUNCTION
 	pooldiag.breakers(),
 	pooldiag.alerts(),
 	pooldiag.recommendations(),
+	pooldiag.operations(),
 	pooldiag.self(),
 	pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval),
 	pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text),
@@ -1131,6 +1177,7 @@ GRANT SELECT ON
 	pooldiag.breakers,
 	pooldiag.alerts,
 	pooldiag.recommendations,
+	pooldiag.operations,
 	pooldiag.self
 TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
@@ -1153,6 +1200,7 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.breakers(),
 	pooldiag.alerts(),
 	pooldiag.recommendations(),
+	pooldiag.operations(),
 	pooldiag.self(),
 	pooldiag.history(pg_catalog.interval, pg_catalog.text, pg_catalog.interval),
 	pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text),

@@ -38,12 +38,12 @@ sub self
 sub save
 {
 	my $writes = self('state_file_writes') + self('state_file_failures');
-	my $pid = $eye->poll(q{SELECT value > 0 FROM pooldiag.self WHERE name = 'operations_pid'})
-	  && self('operations_pid');
+	my $pid = $eye->poll(q{SELECT value > 0 FROM pooldiag.self WHERE name = 'keeper_pid'})
+	  && self('keeper_pid');
 
 	kill 'TERM', $pid;
 	$eye->poll("SELECT sum(value) > $writes FROM pooldiag.self WHERE name IN ('state_file_writes', 'state_file_failures')");
-	$eye->poll("SELECT value <> $pid FROM pooldiag.self WHERE name = 'operations_pid'");
+	$eye->poll("SELECT value <> $pid FROM pooldiag.self WHERE name = 'keeper_pid'");
 	return;
 }
 
@@ -216,7 +216,7 @@ crash('a stop without a shutdown', sub { $node->stop('immediate'); $node->start;
 crash(
 	'a server that is killed',
 	sub {
-		my @workers = (self('sampler_pid'), self('operations_pid'));
+		my @workers = (self('sampler_pid'), self('keeper_pid'));
 		my ($segment) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^ *\d+ +(\d+)$/m;
 		$node->kill9;
 		wait_gone(@workers);
@@ -259,8 +259,8 @@ SKIP:
 
 	for (1 .. 3)
 	{
-		$eye->poll(q{SELECT value > 0 FROM pooldiag.self WHERE name = 'operations_pid'});
-		is(syscall($prlimit64{$machine}, 0 + self('operations_pid'), 1, $limit, 0), 0, 'a file may grow no further');
+		$eye->poll(q{SELECT value > 0 FROM pooldiag.self WHERE name = 'keeper_pid'});
+		is(syscall($prlimit64{$machine}, 0 + self('keeper_pid'), 1, $limit, 0), 0, 'a file may grow no further');
 		save();
 	}
 	is(self('state_file_failures'), $failures + 3, 'each failure is counted');

@@ -123,9 +123,9 @@ is($eye->value(q{SELECT xacts FROM pooldiag.pools WHERE pool = 'web'}), 2 * $xac
 
 # A crash takes no more than what came after the last save.
 $before = all_of_it();
-my $operations = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'operations_pid'});
+my $operations = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'keeper_pid'});
 kill 'TERM', $operations;
-$eye->poll("SELECT value NOT IN (0, $operations) FROM pooldiag.self WHERE name = 'operations_pid'");
+$eye->poll("SELECT value NOT IN (0, $operations) FROM pooldiag.self WHERE name = 'keeper_pid'");
 $eye->quit;
 $node->stop('immediate');
 $node->start;

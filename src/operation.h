@@ -1,0 +1,49 @@
+/*
+ * operation.h
+ *	  What became of operations: things that pooldiag does and that may wait, or hang.
+ */
+#ifndef POOLDIAG_OPERATION_H
+#define POOLDIAG_OPERATION_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+
+typedef enum PoolDiagOperationKind
+{
+	POOLDIAG_OPERATION_STATE_FILE,
+	POOLDIAG_OPERATION_JOURNAL,
+	POOLDIAG_OPERATIONS
+} PoolDiagOperationKind;
+
+/* As a reader gets it. */
+typedef struct PoolDiagOperationFigures
+{
+	bool running;
+	bool overdue;			 /* it is, and was judged to have timed out */
+	TimestampTz started_at;	 /* its last try, 0: there was none */
+	TimestampTz finished_at; /* the last one that ended */
+	double last_ms;			 /* how long that took */
+	int64 succeeded;
+	int64 failed;
+	int64 timed_out;
+	int64 consecutive_failures; /* those that timed out included */
+	char last_error[256];		/* of the last one that failed; empty: none has */
+} PoolDiagOperationFigures;
+
+extern Size pooldiag_operation_size(void);
+extern void pooldiag_operation_attach(char *at, bool made);
+extern const char *pooldiag_operation_name(PoolDiagOperationKind kind);
+
+/* In the process that does it. */
+extern void pooldiag_operation_begin(PoolDiagOperationKind kind);
+extern void pooldiag_operation_succeeded(PoolDiagOperationKind kind);
+extern void pooldiag_operation_failed(PoolDiagOperationKind kind, const char *error,
+									  const char *detail, const char *hint);
+
+/* In operations. */
+extern void pooldiag_operation_judge(int64 timeout_ms);
+
+/* Anywhere. */
+extern void pooldiag_operation_read(PoolDiagOperationKind kind, PoolDiagOperationFigures *figures);
+
+#endif /* POOLDIAG_OPERATION_H */

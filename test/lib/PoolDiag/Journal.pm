@@ -1,0 +1,42 @@
+# Journal.pm: reads the journal's records, by its layout, without pooldiag. Numbers are this machine's.
+package PoolDiag::Journal;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+
+use PoolDiag::StateFile;
+
+our @EXPORT_OK = qw(records header_size);
+
+my ($header_size, $record_header) = (56, 24);
+
+sub header_size { return $header_size; }
+
+# The records of these bytes that are whole: where each begins and ends, its kind, and of an alert id and message.
+sub records
+{
+	my ($bytes) = @_;
+	my @records;
+	my $at = $header_size;
+
+	while ($at + $record_header <= length $bytes)
+	{
+		my ($magic, $kind, $length, $content, undef, $checksum) = unpack 'L6', substr $bytes, $at, $record_header;
+		my $end = $at + $record_header + 8 * int(($length + 7) / 8);
+		if (   $magic != 0x44524c50
+			|| $checksum != PoolDiag::StateFile::crc32c(substr $bytes, $at, $record_header - 4)
+			|| $end > length $bytes
+			|| $content != PoolDiag::StateFile::crc32c(substr $bytes, $at + $record_header, $length))
+		{
+			$at += 8;
+			next;
+		}
+		push @records, { at => $at, end => $end, kind => $kind, id => unpack 'q', substr $bytes, $at + $record_header, 8 };
+		$at = $end;
+	}
+	return @records;
+}
+
+1;
