@@ -15,9 +15,8 @@
 
 #include "alerts.h"
 #include "json.h"
-#include "keeper.h"
-#include "operations.h"
 #include "settings.h"
+#include "worker.h"
 
 typedef struct Follower
 {
@@ -68,8 +67,8 @@ pooldiag_alerts_raise(PoolDiagAlert *alert)
 {
 	alert->id = (int64) pg_atomic_add_fetch_u64(&shared->last, 1);
 	(void) pooldiag_ring_write(ring, alert);
-	pooldiag_worker_wake(&pooldiag_keeper->worker);
-	pooldiag_worker_wake(pooldiag_operations_worker);
+	pooldiag_worker_wake(POOLDIAG_KEEPER);
+	pooldiag_worker_wake(POOLDIAG_OPERATIONS_WORKER);
 }
 
 /* Takes a record of the journal, in their order; see PoolDiagRecordTaker. */
@@ -147,7 +146,7 @@ pooldiag_alerts_pass(PoolDiagFollower which)
 {
 	pg_atomic_fetch_add_u64(&shared->followers[which].next, 1);
 	if (which == POOLDIAG_FOLLOWER_KEEPER)
-		pooldiag_worker_wake(pooldiag_operations_worker);
+		pooldiag_worker_wake(POOLDIAG_OPERATIONS_WORKER);
 }
 
 /* Has the keeper passed the alert that operations is at? */
@@ -232,5 +231,5 @@ void
 pooldiag_alerts_reset(void)
 {
 	pg_atomic_write_u64(&shared->first, pg_atomic_read_u64(&shared->last) + 1);
-	pooldiag_worker_wake(&pooldiag_keeper->worker);
+	pooldiag_worker_wake(POOLDIAG_KEEPER);
 }

@@ -34,6 +34,7 @@
 #include "counters.h"
 #include "settings.h"
 #include "shared.h"
+#include "worker.h"
 
 #define TRANCHE "pooldiag"
 #define DEPARTED_ENTRIES 128
@@ -336,7 +337,7 @@ tell(const PoolDiagSlot *slot, bool leaves)
 	strlcpy(word.database, identity->database, NAMEDATALEN);
 	strlcpy(word.application_name, slot->application_name, NAMEDATALEN);
 	if ((pooldiag_presence_tell(pooldiag_presence, &word) + 1) % POOLDIAG_PRESENCE_PILE == 0)
-		pooldiag_shared_wake_sampler();
+		pooldiag_worker_wake(POOLDIAG_SAMPLER);
 }
 
 /* Its start-up is over, and took that long; the settings that came with it are in force. */

@@ -164,7 +164,7 @@ read_file(const char *path, int fd, uint64 size, PoolDiagRecordTaker take,
 
 /* Loads one of the files; returns where it ends, 0: there is none that can be used. */
 static uint64
-load_file(const char *path, PoolDiagRecordTaker take)
+load_one(const char *path, PoolDiagRecordTaker take)
 {
 	PoolDiagFileVerdict verdict = POOLDIAG_FILE_DAMAGED;
 	char detail[256] = "";
@@ -201,8 +201,8 @@ pooldiag_journal_load(PoolDiagRecordTaker take)
 {
 	StaticAssertStmt(sizeof(FileHeader) == 56 && sizeof(RecordHeader) == 24,
 					 "headers have no padding");
-	(void) load_file(OLD_FILE, take);
-	return load_file(journal.path, take);
+	(void) load_one(OLD_FILE, take);
+	return load_one(journal.path, take);
 }
 
 /* Makes last what was added. */

@@ -27,7 +27,7 @@
 #include "operation.h"
 #include "saved.h"
 #include "settings.h"
-#include "shared.h"
+#include "worker.h"
 
 /* As much as is lost in a crash. */
 #define SAVE_INTERVAL_MS 60000
@@ -69,7 +69,7 @@ void
 pooldiag_keeper_save_soon(void)
 {
 	pg_atomic_fetch_add_u32(&pooldiag_keeper->saves_requested, 1);
-	pooldiag_worker_wake(&pooldiag_keeper->worker);
+	pooldiag_worker_wake(POOLDIAG_KEEPER);
 }
 
 static void
@@ -155,7 +155,7 @@ wait_for_others(uint32 wait_event)
 {
 	double until = pooldiag_clock_ms() + OTHERS_TIMEOUT_MS;
 
-	while ((pooldiag_counters_sessions() > 0 || pooldiag_control->sampler_pid != 0) &&
+	while ((pooldiag_counters_sessions() > 0 || pooldiag_workers[POOLDIAG_SAMPLER].pid != 0) &&
 		   pooldiag_clock_ms() < until)
 		pooldiag_worker_wait(pooldiag_clock_ms() + 5, wait_event);
 }
@@ -170,7 +170,8 @@ pooldiag_keeper_main(Datum main_arg)
 	double next_journal = 0;
 	uint32 saves_requested = 0;
 
-	pooldiag_worker_start(&pooldiag_keeper->worker);
+	pooldiag_worker_begin();
+	pooldiag_worker_publish(POOLDIAG_KEEPER);
 	context = AllocSetContextCreate(TopMemoryContext, "pooldiag keeper", 0, 8192, 8388608);
 	wait_event = WaitEventExtensionNew("PoolDiagKeeperMain");
 	while (!ShutdownRequestPending)

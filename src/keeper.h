@@ -9,12 +9,9 @@
 #include "fmgr.h"
 #include "port/atomics.h"
 
-#include "worker.h"
-
 /* What the worker has done since the server's start. The worker alone writes it, but for what sessions ask for. */
 typedef struct PoolDiagKeeper
 {
-	PoolDiagWorker worker;
 	pg_atomic_uint32 saves_requested; /* raised by sessions */
 	TimestampTz
 		restored_from;	  /* when the state file was written that the server began with; 0: none */

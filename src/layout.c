@@ -20,10 +20,10 @@
 #include "keeper.h"
 #include "layout.h"
 #include "operation.h"
-#include "operations.h"
 #include "orders.h"
 #include "series.h"
 #include "slowlog.h"
+#include "worker.h"
 
 static const PoolDiagPart parts[] = {
 	{"counters", pooldiag_counters_size, pooldiag_counters_attach},
@@ -34,7 +34,7 @@ static const PoolDiagPart parts[] = {
 	{"orders", pooldiag_orders_size, pooldiag_orders_attach},
 	{"keeper", pooldiag_keeper_size, pooldiag_keeper_attach},
 	{"operation", pooldiag_operation_size, pooldiag_operation_attach},
-	{"operations", pooldiag_operations_size, pooldiag_operations_attach},
+	{"workers", pooldiag_worker_size, pooldiag_worker_attach},
 };
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;

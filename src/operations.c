@@ -19,24 +19,11 @@
 #include "operation.h"
 #include "operations.h"
 #include "settings.h"
+#include "worker.h"
 
 /* How long an alert waits to be in the journal before it is logged; after that none does until one is. */
 #define JOURNAL_PATIENCE_MS 100
 #define JUDGE_INTERVAL_MS 1000
-
-PoolDiagWorker *pooldiag_operations_worker = NULL;
-
-Size
-pooldiag_operations_size(void)
-{
-	return sizeof(PoolDiagWorker);
-}
-
-void
-pooldiag_operations_attach(char *at, bool made)
-{
-	pooldiag_operations_worker = (PoolDiagWorker *) at;
-}
 
 static void
 log_alert(const PoolDiagAlert *alert, MemoryContext context)
@@ -84,7 +71,8 @@ pooldiag_operations_main(Datum main_arg)
 	MemoryContext context;
 	uint32 wait_event;
 
-	pooldiag_worker_start(pooldiag_operations_worker);
+	pooldiag_worker_begin();
+	pooldiag_worker_publish(POOLDIAG_OPERATIONS_WORKER);
 	context = AllocSetContextCreate(TopMemoryContext, "pooldiag operations", 0, 8192, 65536);
 	wait_event = WaitEventExtensionNew("PoolDiagOperationsMain");
 	pooldiag_settings_complain();

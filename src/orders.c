@@ -19,6 +19,7 @@
 #include "compat.h"
 #include "orders.h"
 #include "shared.h"
+#include "worker.h"
 
 #define TRANCHE "pooldiag_orders"
 
@@ -98,7 +99,7 @@ pooldiag_orders_give(const PoolDiagOrdered *ordered, long timeout_ms)
 		if (number == 0)
 		{
 			number = try_to_give(ordered);
-			pooldiag_shared_wake_sampler();
+			pooldiag_worker_wake(POOLDIAG_SAMPLER);
 		}
 		if (number != 0 && pg_atomic_read_u64(&shared->done) >= number)
 		{

@@ -22,7 +22,5 @@ _PG_init(void)
 	pooldiag_layout_install_hooks();
 	pooldiag_sessions_install_hooks();
 	pooldiag_refusals_install_hooks();
-	pooldiag_worker_register("sampler");
-	pooldiag_worker_register("keeper");
-	pooldiag_worker_register("operations");
+	pooldiag_worker_register_all();
 }

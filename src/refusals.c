@@ -29,6 +29,7 @@
 #include "compat.h"
 #include "refusals.h"
 #include "shared.h"
+#include "worker.h"
 
 /* The sampler is woken whenever that many refusals have come, however long its interval is. */
 #define PILE (POOLDIAG_REFUSAL_LOG_ROOM / 4)
@@ -172,7 +173,7 @@ count_refusal(const ErrorData *edata)
 	copy_name(refusal.source.application_name, MyProcPort->application_name);
 	copy_client(refusal.source.client, &MyProcPort->raddr);
 	if ((pooldiag_ledger_record(pooldiag_ledger, &refusal) + 1) % PILE == 0)
-		pooldiag_shared_wake_sampler();
+		pooldiag_worker_wake(POOLDIAG_SAMPLER);
 }
 
 static void

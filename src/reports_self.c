@@ -14,7 +14,6 @@
 #include "keeper.h"
 #include "layout.h"
 #include "operation.h"
-#include "operations.h"
 #include "refusals.h"
 #include "rows.h"
 #include "sampler.h"
@@ -22,6 +21,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slowlog.h"
+#include "worker.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_self);
 PG_FUNCTION_INFO_V1(pooldiag_sample_now);
@@ -52,7 +52,7 @@ static void
 put_sampler(ReturnSetInfo *result, const PoolDiagSample *sample)
 {
 	const PoolDiagSelf *self = &sample->self;
-	int pid = pooldiag_control->sampler_pid;
+	int pid = pooldiag_workers[POOLDIAG_SAMPLER].pid;
 	TimestampTz now = GetCurrentTimestamp();
 	double uptime = (now - self->started_at) / 1e6;
 
@@ -173,8 +173,10 @@ put_history(ReturnSetInfo *result)
 }
 
 static void
-put_worker(ReturnSetInfo *result, const char *name, const PoolDiagWorker *worker)
+put_worker(ReturnSetInfo *result, PoolDiagWorkerKind kind)
 {
+	const PoolDiagWorker *worker = &pooldiag_workers[kind];
+	const char *name = pooldiag_worker_name(kind);
 	int pid = worker->pid;
 
 	put(result, psprintf("%s_pid", name), pid != 0, pid, "pid");
@@ -190,8 +192,8 @@ put_workers(ReturnSetInfo *result)
 	TimestampTz restored_from = keeper->restored_from;
 	PoolDiagOperationFigures saves;
 
-	put_worker(result, "operations", pooldiag_operations_worker);
-	put_worker(result, "keeper", &keeper->worker);
+	put_worker(result, POOLDIAG_OPERATIONS_WORKER);
+	put_worker(result, POOLDIAG_KEEPER);
 	pooldiag_operation_read(POOLDIAG_OPERATION_STATE_FILE, &saves);
 	put(result, "state_file_restored_from", restored_from != 0, unix_seconds(restored_from),
 		"seconds since 1970-01-01 UTC");

@@ -41,6 +41,7 @@
 #include "shared.h"
 #include "slowlog.h"
 #include "watch.h"
+#include "worker.h"
 
 /* How often a tick tries an entry whose owner is writing: microseconds, where a write takes less
  * than one. */
@@ -353,12 +354,6 @@ obey(void)
 	}
 }
 
-static void
-forget_sampler(int code, Datum arg)
-{
-	pooldiag_control->sampler_pid = 0;
-}
-
 /* Goes on from the sample that a former sampler has left, or begins a new one. */
 static void
 start_sampling(void)
@@ -388,10 +383,7 @@ start_sampling(void)
 	pooldiag_watch_start(sample, refused);
 	configure();
 
-	pooldiag_control->sampler_procno = MyProcNumber;
-	pg_write_barrier();
-	pooldiag_control->sampler_pid = MyProcPid;
-	before_shmem_exit(forget_sampler, (Datum) 0);
+	pooldiag_worker_publish(POOLDIAG_SAMPLER);
 }
 
 /* The worker's main function. It leaves with 1, as a worker that leaves with 0 is never started
@@ -402,9 +394,7 @@ pooldiag_sampler_main(Datum main_arg)
 	uint32 wait_event;
 	double next;
 
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-	BackgroundWorkerUnblockSignals();
+	pooldiag_worker_begin();
 	MemoryContextSwitchTo(TopMemoryContext);
 	start_sampling();
 	wait_event = WaitEventExtensionNew("PoolDiagSamplerMain");
@@ -468,7 +458,7 @@ pooldiag_sampler_wait_for_tick(long timeout_ms)
 	if (wait_event == 0)
 		wait_event = WaitEventExtensionNew("PoolDiagSampleNow");
 
-	pooldiag_shared_wake_sampler();
+	pooldiag_worker_wake(POOLDIAG_SAMPLER);
 
 	ConditionVariablePrepareToSleep(&pooldiag_control->tick_served);
 	for (;;)

@@ -187,20 +187,6 @@ pooldiag_shared_find_pool(const char *user, const char *database, const char *ap
 	return false;
 }
 
-/*
- * Wakes the sampler, if there is one. Stores and a signal only: may be called wherever shared memory is there. A
- * sampler that has just ended may have left its PGPROC to another process, whom this wakes for nothing.
- */
-void
-pooldiag_shared_wake_sampler(void)
-{
-	if (pooldiag_control->sampler_pid != 0)
-	{
-		pg_read_barrier();
-		SetLatch(&GetPGProcByNumber(pooldiag_control->sampler_procno)->procLatch);
-	}
-}
-
 /* Where a sample of before the server's start is put, while it starts. */
 PoolDiagSample *
 pooldiag_shared_restored(void)

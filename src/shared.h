@@ -25,10 +25,6 @@ typedef struct PoolDiagControl
 	/* When this memory was made: at the server's start, and again after a crash. */
 	TimestampTz started_at;
 
-	/* The sampler's, written at its start; pid is zeroed when it ends in order. */
-	int sampler_pid;
-	int sampler_procno;
-
 	/* sample_now(): a session raises the first, the sampler follows with the second. */
 	pg_atomic_uint64 ticks_requested;
 	pg_atomic_uint64 ticks_served;
@@ -66,7 +62,6 @@ extern void pooldiag_shared_publish(const PoolDiagSample *sample);
 extern PoolDiagSample *pooldiag_shared_read(void);
 extern bool pooldiag_shared_find_pool(const char *user, const char *database,
 									  const char *application_name, int *index, uint16 *life);
-extern void pooldiag_shared_wake_sampler(void);
 extern PoolDiagSample *pooldiag_shared_restored(void);
 extern PoolDiagSample *pooldiag_shared_read_restored(void);
 extern void pooldiag_shared_require(void);

@@ -22,41 +22,78 @@
 #include "compat.h"
 #include "worker.h"
 
-/* To be called from _PG_init, while libraries are preloaded: a worker whose main function is pooldiag_NAME_main. */
-void
-pooldiag_worker_register(const char *name)
-{
-	BackgroundWorker worker;
+static const char *const names[POOLDIAG_WORKERS] = {
+	[POOLDIAG_SAMPLER] = "sampler",
+	[POOLDIAG_KEEPER] = "keeper",
+	[POOLDIAG_OPERATIONS_WORKER] = "operations",
+};
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
-	worker.bgw_start_time = BgWorkerStart_PostmasterStart;
-	worker.bgw_restart_time = 1;
-	strlcpy(worker.bgw_library_name, "pooldiag", BGW_MAXLEN);
-	snprintf(worker.bgw_function_name, BGW_MAXLEN, "pooldiag_%s_main", name);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "pooldiag %s", name);
-	snprintf(worker.bgw_type, BGW_MAXLEN, "pooldiag %s", name);
-	RegisterBackgroundWorker(&worker);
+PoolDiagWorker *pooldiag_workers = NULL;
+
+Size
+pooldiag_worker_size(void)
+{
+	return sizeof(PoolDiagWorker) * POOLDIAG_WORKERS;
 }
 
-static void
-forget_worker(int code, Datum worker)
+void
+pooldiag_worker_attach(char *at, bool made)
 {
-	((PoolDiagWorker *) DatumGetPointer(worker))->pid = 0;
+	pooldiag_workers = (PoolDiagWorker *) at;
 }
 
-/* To be called first by a main function; publishes the worker. */
+const char *
+pooldiag_worker_name(PoolDiagWorkerKind kind)
+{
+	return names[kind];
+}
+
+/* To be called from _PG_init, while libraries are preloaded. The main function is pooldiag_NAME_main. */
 void
-pooldiag_worker_start(PoolDiagWorker *worker)
+pooldiag_worker_register_all(void)
+{
+	for (int kind = 0; kind < POOLDIAG_WORKERS; kind++)
+	{
+		BackgroundWorker worker;
+
+		memset(&worker, 0, sizeof(worker));
+		worker.bgw_flags = BGWORKER_SHMEM_ACCESS;
+		worker.bgw_start_time = BgWorkerStart_PostmasterStart;
+		worker.bgw_restart_time = 1;
+		strlcpy(worker.bgw_library_name, "pooldiag", BGW_MAXLEN);
+		snprintf(worker.bgw_function_name, BGW_MAXLEN, "pooldiag_%s_main", names[kind]);
+		snprintf(worker.bgw_name, BGW_MAXLEN, "pooldiag %s", names[kind]);
+		snprintf(worker.bgw_type, BGW_MAXLEN, "pooldiag %s", names[kind]);
+		RegisterBackgroundWorker(&worker);
+	}
+}
+
+/* To be called first by a main function. */
+void
+pooldiag_worker_begin(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	BackgroundWorkerUnblockSignals();
+}
+
+static void
+forget_worker(int code, Datum kind)
+{
+	pooldiag_workers[DatumGetInt32(kind)].pid = 0;
+}
+
+/* Tells everybody that this process is that worker, until it ends. */
+void
+pooldiag_worker_publish(PoolDiagWorkerKind kind)
+{
+	PoolDiagWorker *worker = &pooldiag_workers[kind];
+
 	worker->started_at = GetCurrentTimestamp();
 	worker->procno = MyProcNumber;
 	pg_write_barrier();
 	worker->pid = MyProcPid;
-	before_shmem_exit(forget_worker, PointerGetDatum(worker));
+	before_shmem_exit(forget_worker, Int32GetDatum(kind));
 }
 
 /*
@@ -64,12 +101,12 @@ pooldiag_worker_start(PoolDiagWorker *worker)
  * that has just ended may have left its PGPROC to another process, whom this wakes for nothing.
  */
 void
-pooldiag_worker_wake(const PoolDiagWorker *worker)
+pooldiag_worker_wake(PoolDiagWorkerKind kind)
 {
-	if (worker->pid != 0)
+	if (pooldiag_workers[kind].pid != 0)
 	{
 		pg_read_barrier();
-		SetLatch(&GetPGProcByNumber(worker->procno)->procLatch);
+		SetLatch(&GetPGProcByNumber(pooldiag_workers[kind].procno)->procLatch);
 	}
 }
 

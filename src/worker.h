@@ -6,7 +6,14 @@
 #define POOLDIAG_WORKER_H
 
 #include "datatype/timestamp.h"
-#include "utils/palloc.h"
+
+typedef enum PoolDiagWorkerKind
+{
+	POOLDIAG_SAMPLER,
+	POOLDIAG_KEEPER,
+	POOLDIAG_OPERATIONS_WORKER,
+	POOLDIAG_WORKERS
+} PoolDiagWorkerKind;
 
 /* A worker, in shared memory. The worker alone writes it. */
 typedef struct PoolDiagWorker
@@ -16,9 +23,20 @@ typedef struct PoolDiagWorker
 	TimestampTz started_at;
 } PoolDiagWorker;
 
-extern void pooldiag_worker_register(const char *name);
-extern void pooldiag_worker_start(PoolDiagWorker *worker);
-extern void pooldiag_worker_wake(const PoolDiagWorker *worker);
+/* One of each kind; NULL where pooldiag was not preloaded. */
+extern PoolDiagWorker *pooldiag_workers;
+
+extern Size pooldiag_worker_size(void);
+extern void pooldiag_worker_attach(char *at, bool made);
+extern void pooldiag_worker_register_all(void);
+extern const char *pooldiag_worker_name(PoolDiagWorkerKind kind);
+
+/* In a worker. */
+extern void pooldiag_worker_begin(void);
+extern void pooldiag_worker_publish(PoolDiagWorkerKind kind);
 extern void pooldiag_worker_wait(double until_ms, uint32 wait_event);
+
+/* Anywhere. */
+extern void pooldiag_worker_wake(PoolDiagWorkerKind kind);
 
 #endif /* POOLDIAG_WORKER_H */

@@ -9,13 +9,12 @@ use lib "$FindBin::RealBin/../lib";
 
 use Config;
 use Errno;
-use IPC::SysV qw(IPC_RMID);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
 use PoolDiag::Server;
-use PoolDiag::Session qw(wait_gone wait_until);
+use PoolDiag::Session qw(wait_until);
 use PoolDiag::StateFile;
 
 my $node = new_server('history', <<'EOC', allows_streaming => 1);
@@ -203,28 +202,9 @@ sub crash
 	return;
 }
 
-crash(
-	'a backend that is killed',
-	sub {
-		my $victim = PoolDiag::Session->connect($node, application_name => 'web victim');
-		my $logged = -s $node->logfile;
-		kill 'KILL', $victim->pid;
-		$node->wait_for_log(qr/all server processes terminated; reinitializing/, $logged);
-		$victim->drop;
-	});
+crash('a backend that is killed', sub { crash_backend($node, application_name => 'web victim'); });
 crash('a stop without a shutdown', sub { $node->stop('immediate'); $node->start; });
-crash(
-	'a server that is killed',
-	sub {
-		my @workers = (self('sampler_pid'), self('keeper_pid'));
-		my ($segment) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^ *\d+ +(\d+)$/m;
-		$node->kill9;
-		wait_gone(@workers);
-		shmctl $segment, IPC_RMID, 0;
-		# Where nobody has asked how it ended, its pid is still taken.
-		unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
-		$node->start;
-	});
+crash('a server that is killed', sub { kill_server($node, $eye); $node->start; });
 unlike(slurp_file($node->logfile), qr/set aside/, 'none of that has made a file that can\'t be used');
 
 # With less room for pools those that are declared come first; with more again, they are still there.

@@ -9,7 +9,6 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
 use File::Copy;
-use IPC::SysV qw(IPC_RMID);
 use JSON::PP;
 use POSIX ();
 use PostgreSQL::Test::Utils;
@@ -17,7 +16,7 @@ use Test::More;
 
 use PoolDiag::Journal qw(records header_size);
 use PoolDiag::Server;
-use PoolDiag::Session qw(wait_until wait_gone);
+use PoolDiag::Session qw(wait_until);
 
 my $node = new_server('journal', <<'EOC');
 max_connections = 20
@@ -144,32 +143,10 @@ sub outlives
 	return;
 }
 
-sub crash_backend
-{
-	my $victim = PoolDiag::Session->connect($node);
-	my $logged = -s $node->logfile;
-	kill 'KILL', $victim->pid;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $logged);
-	$victim->drop;
-	return;
-}
-
-sub kill_server
-{
-	my @workers = $eye->column(q{SELECT value FROM pooldiag.self WHERE name IN ('sampler_pid', 'keeper_pid', 'operations_pid')});
-	my ($segment) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^ *\d+ +(\d+)$/m;
-	$node->kill9;
-	wait_gone(@workers);
-	shmctl $segment, IPC_RMID, 0;
-	# Where nobody has asked how it ended, its pid is still taken.
-	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
-	return;
-}
-
 outlives('a restart', sub { $eye->quit; $node->restart; });
 outlives('a stop without a shutdown', sub { $node->stop('immediate'); $node->start; });
-outlives('a backend that is killed', \&crash_backend);
-outlives('a server that is killed', sub { kill_server(); $node->start; });
+outlives('a backend that is killed', sub { crash_backend($node); });
+outlives('a server that is killed', sub { kill_server($node, $eye); $node->start; });
 outlives(
 	'another keeper',
 	sub {
@@ -196,7 +173,7 @@ for my $round (1 .. 5)
 		PERFORM pooldiag.breaker_force_open('errors'); PERFORM pooldiag.breaker_reset('errors');
 	END LOOP; END $$});
 	wait_until('alerts are raised', sub { return last_id() > $from + 20 * $round; });
-	kill_server();
+	kill_server($node, $eye);
 	my @whole = map { $_->{id} } grep { $_->{kind} == 1 } map { records(slurp_file($_)) } grep { -e $_ } "$journal.old", $journal;
 	splice @whole, 0, @whole - 1024 if @whole > 1024;
 	$node->start;
@@ -211,7 +188,7 @@ my @kept = @{ ids() };
 is(scalar @kept, 2, 'what comes after it stays');
 written();
 wait_until('the reset is written', sub { return grep { $_->{kind} == 2 } records(slurp_file($journal)); });
-kill_server();
+kill_server($node, $eye);
 $node->start;
 $eye = observer($node);
 is_deeply(ids(), \@kept, 'and what was forgotten does not come back');
@@ -346,7 +323,7 @@ written();
 ok(-e "$journal.old", 'the journal has begun a new file');
 cmp_ok($_, '<=', 1024 * 1024, 'none is longer than it may be') for -s $journal, -s "$journal.old";
 my @newest = @{ ids() };
-kill_server();
+kill_server($node, $eye);
 $node->start;
 $eye = observer($node);
 is_deeply(ids(), \@newest, 'the newest are there after a crash');

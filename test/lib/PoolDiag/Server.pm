@@ -5,13 +5,14 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IPC::SysV qw(IPC_RMID);
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-use PoolDiag::Session;
+use PoolDiag::Session qw(wait_gone);
 
-our @EXPORT = qw(new_server observer reload hesitant views states activity document);
+our @EXPORT = qw(new_server observer reload hesitant kill_server crash_backend views states activity document);
 
 # A running server with pooldiag preloaded and created in the database postgres. conf is added to
 # postgresql.conf, init are parameters of PostgreSQL::Test::Cluster's init.
@@ -64,6 +65,35 @@ sub hesitant
 	append_to_file($hba, "local all hesitant scram-sha-256\n$rules");
 	reload($node);
 	return 'hesitant';
+}
+
+# Kills the server with all its processes gone, as a power cut would, but for what it has left to the system. The session
+# is of no use any more.
+sub kill_server
+{
+	my ($node, $session) = @_;
+	my @workers = $session->column(q{SELECT value FROM pooldiag.self WHERE name IN ('sampler_pid', 'keeper_pid', 'operations_pid')});
+	my ($segment) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^ *\d+ +(\d+)$/m;
+
+	$node->kill9;
+	wait_gone(@workers);
+	shmctl $segment, IPC_RMID, 0;
+	# Where nobody has asked how it ended, its pid is still taken.
+	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
+	return;
+}
+
+# Kills one of the server's processes, and waits until the server has ended the others for it and accepts connections again.
+sub crash_backend
+{
+	my ($node, %params) = @_;
+	my $victim = PoolDiag::Session->connect($node, %params);
+	my $logged = -s $node->logfile;
+
+	kill 'KILL', $victim->pid;
+	$node->wait_for_log(qr/all server processes terminated; reinitializing.*database system is ready to accept connections/s, $logged);
+	$victim->drop;
+	return;
 }
 
 # The views there are, whatever there will be.
