@@ -80,6 +80,12 @@ pooldiag_alerts_restore(PoolDiagRecordKind kind, const void *data, uint32 length
 		PoolDiagAlert alert;
 
 		memcpy(&alert, data, sizeof(alert));
+		/* What they index must be there; and no id comes twice. */
+		if (alert.kind < 0 || alert.kind > POOLDIAG_BREAKER_POOL || alert.event < 0 ||
+			alert.event >= POOLDIAG_BREAKER_EVENTS || alert.severity < POOLDIAG_INFO ||
+			alert.severity > POOLDIAG_CRITICAL ||
+			alert.id <= (int64) pg_atomic_read_u64(&shared->last))
+			return false;
 		alert.breaker[sizeof(alert.breaker) - 1] = '\0';
 		alert.message[sizeof(alert.message) - 1] = '\0';
 		alert.evidence[sizeof(alert.evidence) - 1] = '\0';
