@@ -33,3 +33,6 @@ CREATE FUNCTION anonymous(name text) RETURNS text
 LANGUAGE sql AS $$
 	SELECT replace(name, format('%s@%s/', session_user, current_database()), 'user@database/')
 $$;
+
+-- Who asked whether the server was up was turned away until it was.
+SELECT pooldiag.breaker_reset('refusals');

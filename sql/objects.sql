@@ -104,7 +104,7 @@ BEGIN
 		WHERE p.pronargs OPERATOR(pg_catalog.=) 0
 	LOOP
 		EXECUTE pg_catalog.format('SELECT pg_catalog.count(*) FROM %s', called) INTO rows;
-		IF rows OPERATOR(pg_catalog.>) 0 AND called OPERATOR(pg_catalog.!~) '^pooldiag\.(refusal_|alerts)' THEN
+		IF rows OPERATOR(pg_catalog.>) 0 AND called OPERATOR(pg_catalog.!~) '^pooldiag\.(refusal_|alerts|incidents)' THEN
 			RETURN NEXT called;
 		END IF;
 	END LOOP;

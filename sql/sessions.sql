@@ -160,7 +160,7 @@ SELECT alone();
 SELECT open_session('idle', 'idle');
 SELECT severity, rule, subject, title, evidence - 'roles' AS evidence,
 	evidence -> 'roles' = jsonb_build_array(session_user) AS roles,
-	replace(remedy, format('ROLE %I ', session_user), 'ROLE <me> ') AS remedy, first_seen
+	replace(remedy, format('ROLE %I ', session_user), 'ROLE <me> ') AS remedy, first_seen <= last_seen AS first_seen
 FROM pooldiag.recommendations;
 SELECT pooldiag.health() ->> 'status' AS status;
 SELECT close_sessions();
@@ -240,7 +240,8 @@ SELECT alone();
 SELECT connections, peak_connections = current_setting('max_connections')::int AS peak FROM pooldiag.utilization WHERE scope = 'server';
 SELECT peak_connections = current_setting('max_connections')::int - usable_slots() AS peak, peak_at IS NOT NULL AS peak_at
 FROM pooldiag.utilization WHERE scope = 'reserved slots';
-SELECT rule FROM pooldiag.recommendations;
+-- Nor does what was counted, for longer than the window.
+SELECT eventually($$(SELECT bool_or(rule = 'all_clear') FROM pooldiag.recommendations)$$);
 
 -- More suspects than one remedy names: it ends those, and the next one the rest.
 SELECT pooldiag.set_pool('holders', application_name => 'holder', size => 30, max_overflow => 0, leak => '1 ms');

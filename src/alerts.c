@@ -2,8 +2,8 @@
  * alerts.c
  *	  What breakers have done, in shared memory: the newest alerts one by one.
  *
- * A ring (ring.c) that the sampler alone writes. Sessions read it. Two workers follow it: the keeper writes each alert
- * into the journal, operations has it logged. How far they are stands here, so that each alert is written and logged
+ * A ring (ring.c) that the sampler alone writes. Sessions read it. Three follow it: the keeper writes each alert
+ * into the journal, operations has it logged, and the notifier tells listeners. How far they are stands here, so that each alert is written and logged
  * once, also where such a worker is started again in between. What the ring has overwritten before one got there is
  * counted.
  *
@@ -35,11 +35,19 @@ typedef struct Shared
 static Shared *shared = NULL;
 static PoolDiagRing *ring = NULL;
 
+/* What the ring has room for: the alerts that are shown, and at least what all breakers can raise in two evaluations. */
+uint32
+pooldiag_alerts_capacity(void)
+{
+	return (uint32) Max(pooldiag_alert_log_size,
+						2 * (pooldiag_max_pools + POOLDIAG_SERVER_BREAKERS));
+}
+
 Size
 pooldiag_alerts_size(void)
 {
 	return add_size(MAXALIGN(sizeof(Shared)),
-					pooldiag_ring_size((uint32) pooldiag_alert_log_size, sizeof(PoolDiagAlert)));
+					pooldiag_ring_size(pooldiag_alerts_capacity(), sizeof(PoolDiagAlert)));
 }
 
 void
@@ -58,7 +66,7 @@ pooldiag_alerts_attach(char *at, bool made)
 		pg_atomic_init_u64(&shared->followers[i].next, 0);
 		pg_atomic_init_u64(&shared->followers[i].lost, 0);
 	}
-	pooldiag_ring_init(ring, (uint32) pooldiag_alert_log_size, sizeof(PoolDiagAlert));
+	pooldiag_ring_init(ring, pooldiag_alerts_capacity(), sizeof(PoolDiagAlert));
 }
 
 /* Adds an alert, whose id it sets, and wakes those that follow. Waits for nothing. */
@@ -99,6 +107,9 @@ pooldiag_alerts_restore(PoolDiagRecordKind kind, const void *data, uint32 length
 		memcpy(&first, data, sizeof(first));
 		pg_atomic_write_u64(&shared->first, first);
 		pg_atomic_write_u64(&shared->forgotten, first);
+		/* Those before it may be lost; no alert that comes is to be taken for one of them. */
+		if (first > pg_atomic_read_u64(&shared->last) + 1)
+			pg_atomic_write_u64(&shared->last, first - 1);
 	}
 	else
 		return false;
@@ -163,6 +174,28 @@ pooldiag_alerts_is_journaled(void)
 		   pg_atomic_read_u64(&shared->followers[POOLDIAG_FOLLOWER_OPERATIONS].next);
 }
 
+/* Has operations passed the alert that the notifier is at? */
+bool
+pooldiag_alerts_is_logged(void)
+{
+	return pg_atomic_read_u64(&shared->followers[POOLDIAG_FOLLOWER_OPERATIONS].next) >
+		   pg_atomic_read_u64(&shared->followers[POOLDIAG_FOLLOWER_NOTIFIER].next);
+}
+
+/* Where a follower is. */
+uint64
+pooldiag_alerts_position(PoolDiagFollower which)
+{
+	return pg_atomic_read_u64(&shared->followers[which].next);
+}
+
+/* What it has passed since it was there it has to do again. */
+void
+pooldiag_alerts_go_back(PoolDiagFollower which, uint64 position)
+{
+	pg_atomic_write_u64(&shared->followers[which].next, position);
+}
+
 /* Was there a reset of which the journal has no record? Then, in first, the least id that it has left. */
 bool
 pooldiag_alerts_forgotten(int64 *first)
@@ -182,7 +215,10 @@ pooldiag_alerts_forgot(int64 first)
 PoolDiagRing *
 pooldiag_alerts_ring(int64 *first)
 {
-	*first = (int64) pg_atomic_read_u64(&shared->first);
+	uint64 shown = pg_atomic_read_u64(&shared->last) + 1;
+
+	shown -= Min(shown, (uint64) pooldiag_alert_log_size);
+	*first = (int64) Max(shown, pg_atomic_read_u64(&shared->first));
 	return ring;
 }
 
@@ -193,9 +229,15 @@ pooldiag_alerts_use(void)
 	PoolDiagAlertsUse use;
 
 	use.raised = pg_atomic_read_u64(&shared->last) + 1 - first;
-	use.used = Min(use.raised, (uint64) pooldiag_alert_log_size);
+	use.used = pooldiag_ring_next(ring) - pooldiag_ring_oldest(ring);
+	use.used = Min(use.used, Min(use.raised, (uint64) pooldiag_alert_log_size));
 	for (int i = 0; i < POOLDIAG_FOLLOWERS; i++)
+	{
+		uint64 next = pg_atomic_read_u64(&shared->followers[i].next);
+
+		use.waiting[i] = pooldiag_ring_next(ring) - next;
 		use.lost[i] = pg_atomic_read_u64(&shared->followers[i].lost);
+	}
 	return use;
 }
 

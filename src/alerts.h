@@ -34,14 +34,16 @@ typedef enum PoolDiagFollower
 {
 	POOLDIAG_FOLLOWER_KEEPER,	  /* writes them into the journal */
 	POOLDIAG_FOLLOWER_OPERATIONS, /* has them logged */
+	POOLDIAG_FOLLOWER_NOTIFIER,	  /* notifies listeners */
 	POOLDIAG_FOLLOWERS
 } PoolDiagFollower;
 
 /* How full the log is. */
 typedef struct PoolDiagAlertsUse
 {
-	uint64 raised; /* since the last reset */
-	uint64 used;   /* of them still there */
+	uint64 waiting[POOLDIAG_FOLLOWERS]; /* raised, and not followed yet */
+	uint64 raised;						/* since the last reset */
+	uint64 used;						/* of them still there */
 	uint64 lost
 		[POOLDIAG_FOLLOWERS]; /* overwritten before they were followed, since the server's start */
 } PoolDiagAlertsUse;
@@ -56,6 +58,9 @@ extern void pooldiag_alerts_raise(PoolDiagAlert *alert);
 extern bool pooldiag_alerts_peek(PoolDiagFollower which, PoolDiagAlert *alert);
 extern void pooldiag_alerts_pass(PoolDiagFollower which);
 extern bool pooldiag_alerts_is_journaled(void);
+extern bool pooldiag_alerts_is_logged(void);
+extern uint64 pooldiag_alerts_position(PoolDiagFollower which);
+extern void pooldiag_alerts_go_back(PoolDiagFollower which, uint64 position);
 extern bool pooldiag_alerts_forgotten(int64 *first);
 extern void pooldiag_alerts_forgot(int64 first);
 
@@ -66,6 +71,7 @@ extern bool pooldiag_alerts_restore(PoolDiagRecordKind kind, const void *data, u
 extern PoolDiagRing *pooldiag_alerts_ring(int64 *first);
 extern void pooldiag_alerts_write(StringInfo json, const PoolDiagAlert *alert);
 extern const char *pooldiag_alerts_scope(PoolDiagBreakerKind kind);
+extern uint32 pooldiag_alerts_capacity(void);
 extern PoolDiagAlertsUse pooldiag_alerts_use(void);
 extern void pooldiag_alerts_reset(void);
 

@@ -344,6 +344,25 @@ pooldiag_backends_oldest_xmin(Oid databaseid)
 	return oldest;
 }
 
+/* The oldest xid or xmin of a prepared transaction, or invalid. Takes ProcArrayLock for a moment. */
+TransactionId
+pooldiag_backends_oldest_prepared(void)
+{
+	TransactionId oldest = InvalidTransactionId;
+	int first = MaxBackends + NUM_AUXILIARY_PROCS;
+
+	for (int i = first; i < first + max_prepared_xacts; i++)
+	{
+		volatile PGPROC *proc = GetPGProcByNumber(i);
+
+		/* One that has been finished leaves its xid behind. */
+		if (TransactionIdIsNormal(proc->xid) && TransactionIdIsInProgress(proc->xid))
+			oldest =
+				pooldiag_backends_horizon(oldest, pooldiag_backends_horizon(proc->xid, proc->xmin));
+	}
+	return oldest;
+}
+
 /*
  * Does the server know whose connection this is? An entry that is published before authentication,
  * as from 18 on, has neither user nor names yet.

@@ -69,6 +69,7 @@ extern int pooldiag_backends_occupied(PoolDiagSlotRange range);
 extern int pooldiag_backends_usable(void);
 extern int pooldiag_backends_reserved(void);
 extern TransactionId pooldiag_backends_oldest_xmin(Oid databaseid);
+extern TransactionId pooldiag_backends_oldest_prepared(void);
 extern TransactionId pooldiag_backends_horizon(TransactionId xid, TransactionId xmin);
 extern bool pooldiag_backends_am_running(void);
 extern bool pooldiag_backends_is_known(const PoolDiagBackend *backend);

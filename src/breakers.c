@@ -78,13 +78,30 @@ pooldiag_breakers_configure(PoolDiagWatched *watched, PoolDiagBreakerKind kind, 
 	}
 }
 
+static void
+observe(PoolDiagWatched *watched, double value, double part, double whole)
+{
+	if (!watched->observed || isnan(watched->worst) || value > watched->worst)
+	{
+		watched->worst = value;
+		watched->worst_part = part;
+		watched->worst_whole = whole;
+	}
+	watched->observed = true;
+}
+
 /* What a sample says; NaN where it says nothing. Until it is evaluated, the highest value counts. */
 void
 pooldiag_breakers_observe(PoolDiagWatched *watched, double value)
 {
-	if (!watched->observed || isnan(watched->worst) || value > watched->worst)
-		watched->worst = value;
-	watched->observed = true;
+	observe(watched, value, 0, 0);
+}
+
+/* The same of a share, in percent, which is none where there is no whole. */
+void
+pooldiag_breakers_observe_share(PoolDiagWatched *watched, double part, double whole)
+{
+	observe(watched, whole > 0 ? 100 * part / whole : NAN, part, whole);
 }
 
 static PoolDiagBreakerEvent
@@ -110,13 +127,15 @@ pooldiag_breakers_evaluate(PoolDiagWatched *watched, const PoolDiagClocks *clock
 		pooldiag_breaker_advance(&watched->breaker, &watched->rules, clocks->ms);
 
 	if (watched->silenced_until_ms != 0 && clocks->ms >= watched->silenced_until_ms)
-		watched->silenced_until_ms = watched->silenced_until = 0;
+		watched->silenced_until_ms = 0;
 	if (watched->breaker.state == POOLDIAG_BREAKER_DISABLED)
 		watched->evaluated = false;
 	else if (watched->observed)
 	{
 		watched->evaluated = true;
 		watched->value = watched->worst;
+		watched->part = watched->worst_part;
+		watched->whole = watched->worst_whole;
 		if (event == POOLDIAG_BREAKER_NOTHING)
 			event = pooldiag_breaker_judge(&watched->breaker, &watched->rules,
 										   watched->value >= watched->limit, clocks->ms);
@@ -146,12 +165,20 @@ pooldiag_breakers_obey(PoolDiagWatched *watched, PoolDiagOrder order, int64_t du
 			break;
 		case POOLDIAG_ORDER_SILENCE:
 			watched->silenced_until_ms = duration_ms > 0 ? clocks->ms + duration_ms : 0;
-			watched->silenced_until = duration_ms > 0 ? clocks->now + duration_ms * 1000 : 0;
 			break;
 	}
 	/* What was observed under the old state is not held against the new one. */
-	watched->observed = false;
+	if (order != POOLDIAG_ORDER_SILENCE)
+		watched->observed = false;
 	return note(watched, event, clocks);
+}
+
+static PoolDiagBreakerTold
+standing(const PoolDiagBreaker *breaker)
+{
+	if (breaker->state == POOLDIAG_BREAKER_DISABLED)
+		return POOLDIAG_TOLD_DISABLED;
+	return pooldiag_breaker_is_open(breaker) ? POOLDIAG_TOLD_OPEN : POOLDIAG_TOLD_CLOSED;
 }
 
 /*
@@ -162,27 +189,53 @@ PoolDiagBreakerEvent
 pooldiag_breakers_tell(PoolDiagWatched *watched, PoolDiagBreakerEvent event,
 					   const PoolDiagClocks *clocks)
 {
-	bool is_open = pooldiag_breaker_is_open(&watched->breaker);
-	bool told_open = watched->told_open;
+	PoolDiagBreakerTold before = watched->told;
 
 	if (watched->mode == POOLDIAG_BREAKER_MODE_METRICS_ONLY ||
 		(watched->silenced_until_ms != 0 && clocks->ms < watched->silenced_until_ms))
 		return POOLDIAG_BREAKER_NOTHING;
-	watched->told_open = is_open;
-	if (is_open && !told_open && watched->breaker.state == POOLDIAG_BREAKER_FORCED_OPEN)
-		return POOLDIAG_BREAKER_FORCED;
-	if (is_open && !told_open)
-		return POOLDIAG_BREAKER_OPENED;
-	if (event != POOLDIAG_BREAKER_NOTHING)
-		return event == POOLDIAG_BREAKER_CLOSES && !told_open ? POOLDIAG_BREAKER_NOTHING : event;
-	return told_open && !is_open ? POOLDIAG_BREAKER_CLOSES : POOLDIAG_BREAKER_NOTHING;
+	watched->told = standing(&watched->breaker);
+	switch (watched->told)
+	{
+		case POOLDIAG_TOLD_DISABLED:
+			return before == POOLDIAG_TOLD_DISABLED ? POOLDIAG_BREAKER_NOTHING
+													: POOLDIAG_BREAKER_DISABLES;
+		case POOLDIAG_TOLD_OPEN:
+			if (before == POOLDIAG_TOLD_OPEN)
+				return event;
+			return watched->breaker.state == POOLDIAG_BREAKER_FORCED_OPEN ? POOLDIAG_BREAKER_FORCED
+																		  : POOLDIAG_BREAKER_OPENED;
+		case POOLDIAG_TOLD_CLOSED:
+			if (before == POOLDIAG_TOLD_CLOSED)
+				return POOLDIAG_BREAKER_NOTHING;
+			return event == POOLDIAG_BREAKER_RESETS || before == POOLDIAG_TOLD_DISABLED
+					   ? POOLDIAG_BREAKER_RESETS
+					   : POOLDIAG_BREAKER_CLOSES;
+	}
+	return POOLDIAG_BREAKER_NOTHING;
+}
+
+/* An instant of the monotonic clock, as the server's clock stands now. */
+static int64_t
+shown(int64_t ms, const PoolDiagClocks *clocks)
+{
+	return clocks->now + (ms - clocks->ms) * 1000;
 }
 
 /* When an open breaker is tried again; 0: it is not to be. */
 int64_t
-pooldiag_breakers_retry_at(const PoolDiagWatched *watched)
+pooldiag_breakers_retry_at(const PoolDiagWatched *watched, const PoolDiagClocks *clocks)
 {
 	if (watched->breaker.state != POOLDIAG_BREAKER_OPEN)
 		return 0;
-	return watched->opened_at + watched->rules.reset_ms * 1000;
+	return shown(watched->breaker.opened_ms + watched->rules.reset_ms, clocks);
+}
+
+/* Until when it raises no alert; 0: it does. */
+int64_t
+pooldiag_breakers_silenced_until(const PoolDiagWatched *watched, const PoolDiagClocks *clocks)
+{
+	if (watched->silenced_until_ms == 0 || watched->silenced_until_ms <= clocks->ms)
+		return 0;
+	return shown(watched->silenced_until_ms, clocks);
 }

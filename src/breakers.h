@@ -43,6 +43,14 @@ typedef struct PoolDiagBreakerDefaults
 	int64_t reset_ms;
 } PoolDiagBreakerDefaults;
 
+/* How a breaker stands, as far as somebody who is told of it minds. */
+typedef enum PoolDiagBreakerTold
+{
+	POOLDIAG_TOLD_CLOSED,
+	POOLDIAG_TOLD_OPEN, /* half open included */
+	POOLDIAG_TOLD_DISABLED
+} PoolDiagBreakerTold;
+
 /* A breaker and what it watches. All zero, and configured, is one that has seen nothing yet. */
 typedef struct PoolDiagWatched
 {
@@ -53,15 +61,18 @@ typedef struct PoolDiagWatched
 
 	bool evaluated; /* else there is no value */
 	double value;	/* of the last evaluation; NaN: it could not be told */
+	double part;	/* of which that is the share; only of those that watch one */
+	double whole;
 
 	bool observed; /* since the last evaluation: is there anything, */
 	double worst;  /* and the highest; NaN as above */
+	double worst_part;
+	double worst_whole;
 
-	bool told_open;			   /* what its last alert said */
+	PoolDiagBreakerTold told;  /* what its last alert said */
 	int64_t silenced_until_ms; /* of the monotonic clock; 0: it is not */
 
-	/* For showing. 0: never, or not. */
-	int64_t silenced_until;
+	/* For showing. 0: never. */
 	int64_t opened_at;
 	int64_t last_change;
 } PoolDiagWatched;
@@ -88,6 +99,7 @@ extern void pooldiag_breakers_configure(PoolDiagWatched *watched, PoolDiagBreake
 										const char *pool, const PoolDiagBreakerDef *defs, int ndefs,
 										const PoolDiagBreakerDefaults *defaults);
 extern void pooldiag_breakers_observe(PoolDiagWatched *watched, double value);
+extern void pooldiag_breakers_observe_share(PoolDiagWatched *watched, double part, double whole);
 extern PoolDiagBreakerEvent
 pooldiag_breakers_evaluate(PoolDiagWatched *watched, const PoolDiagClocks *clocks);
 extern PoolDiagBreakerEvent
@@ -96,6 +108,9 @@ pooldiag_breakers_obey(PoolDiagWatched *watched, PoolDiagOrder order, int64_t du
 extern PoolDiagBreakerEvent
 pooldiag_breakers_tell(PoolDiagWatched *watched, PoolDiagBreakerEvent event,
 					   const PoolDiagClocks *clocks);
-extern int64_t pooldiag_breakers_retry_at(const PoolDiagWatched *watched);
+extern int64_t
+pooldiag_breakers_retry_at(const PoolDiagWatched *watched, const PoolDiagClocks *clocks);
+extern int64_t
+pooldiag_breakers_silenced_until(const PoolDiagWatched *watched, const PoolDiagClocks *clocks);
 
 #endif /* POOLDIAG_BREAKERS_H */

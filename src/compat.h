@@ -31,6 +31,22 @@ extern PGDLLEXPORT void _PG_init(void);
 #define ReservedConnections 0
 #endif
 
+/* 16: those who hold a lock are in a list of another kind. */
+#if PG_VERSION_NUM < 160000
+#define POOLDIAG_EACH_PROCLOCK(proclock, lock)                                             \
+	for ((proclock) = (PROCLOCK *) SHMQueueNext(&(lock)->procLocks, &(lock)->procLocks,    \
+												offsetof(PROCLOCK, lockLink));             \
+		 (proclock) != NULL;                                                               \
+		 (proclock) = (PROCLOCK *) SHMQueueNext(&(lock)->procLocks, &(proclock)->lockLink, \
+												offsetof(PROCLOCK, lockLink)))
+#else
+#define POOLDIAG_EACH_PROCLOCK(proclock, lock)                                                 \
+	for (dlist_node *node_ = dlist_is_empty(&(lock)->procLocks) ? NULL                         \
+																: (lock)->procLocks.head.next; \
+		 node_ != NULL && ((proclock) = dlist_container(PROCLOCK, lockLink, node_), true);     \
+		 node_ = node_->next == &(lock)->procLocks.head ? NULL : node_->next)
+#endif
+
 /*
  * 17: a process is known by the number of its PGPROC, and that of its entry in the backend status
  * array is the same. Up to 16 the entry goes by backend id, which is invalid until the process has
@@ -67,6 +83,27 @@ pooldiag_proc_entry_index(const volatile PGPROC *proc, int procno)
 #else
 #define POOLDIAG_EXECUTOR_RUN_PARAMS QueryDesc *queryDesc, ScanDirection direction, uint64 count
 #define POOLDIAG_EXECUTOR_RUN_ARGS queryDesc, direction, count
+#endif
+
+/* 17 and 19: the class of waits for pages has other names, in 19 for users too. */
+#if PG_VERSION_NUM < 170000
+#define POOLDIAG_WAIT_BUFFER PG_WAIT_BUFFER_PIN
+#elif PG_VERSION_NUM < 190000
+#define POOLDIAG_WAIT_BUFFER PG_WAIT_BUFFERPIN
+#else
+#define POOLDIAG_WAIT_BUFFER PG_WAIT_BUFFER
+#endif
+#if PG_VERSION_NUM < 190000
+#define POOLDIAG_WAIT_BUFFER_NAME "BufferPin"
+#else
+#define POOLDIAG_WAIT_BUFFER_NAME "Buffer"
+#endif
+
+/* 19: who uses a replication slot is known by the number of its PGPROC. */
+#if PG_VERSION_NUM < 190000
+#define POOLDIAG_SLOT_IS_ACTIVE(slot) ((slot)->active_pid != 0)
+#else
+#define POOLDIAG_SLOT_IS_ACTIVE(slot) ((slot)->active_proc != INVALID_PROC_NUMBER)
 #endif
 
 #endif /* POOLDIAG_COMPAT_H */

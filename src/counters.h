@@ -24,6 +24,9 @@ typedef enum PoolDiagCount
 	POOLDIAG_OPENED,
 	POOLDIAG_CLOSED,
 	POOLDIAG_REFUSED, /* connections; of pools only */
+	POOLDIAG_WRITES,  /* transactions that committed something that they wrote */
+	POOLDIAG_LOST, /* transactions that an error ended, or that were rolled back having written */
+	POOLDIAG_CANCELS, /* of the failures, those that were ended from outside */
 	POOLDIAG_COUNTS
 } PoolDiagCount;
 

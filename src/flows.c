@@ -26,14 +26,16 @@
 #define NOWHERE (-1)
 
 /* The counters that flow, history's first and in its order, and the histograms. */
-static const PoolDiagCount counted[] = {POOLDIAG_XACTS,	 POOLDIAG_STATEMENTS, POOLDIAG_OPENED,
-										POOLDIAG_CLOSED, POOLDIAG_REFUSED,	  POOLDIAG_FAILURES};
+static const PoolDiagCount counted[] = {POOLDIAG_XACTS,	  POOLDIAG_STATEMENTS,	 POOLDIAG_OPENED,
+										POOLDIAG_CLOSED,  POOLDIAG_REFUSED,		 POOLDIAG_FAILURES,
+										POOLDIAG_HOLD_US, POOLDIAG_HOLD_IDLE_US, POOLDIAG_WRITES,
+										POOLDIAG_LOST,	  POOLDIAG_CANCELS};
 static const PoolDiagKind timed[] = {POOLDIAG_KIND_TRANSACTION, POOLDIAG_KIND_STATEMENT};
 
 #define COUNTS ((int) lengthof(counted))
-#define FAILURES (COUNTS - 1) /* their place among those */
 
-StaticAssertDecl(lengthof(counted) == POOLDIAG_COUNTERS + 1, "each counter of history flows");
+StaticAssertDecl(lengthof(counted) == POOLDIAG_FLOWS, "each has its name in trends.h");
+StaticAssertDecl(POOLDIAG_FLOW_REFUSED == (int) POOLDIAG_COUNTER_REFUSED, "history's come first");
 StaticAssertDecl(lengthof(timed) == POOLDIAG_TIMINGS, "each of its timings flows");
 
 /* For whom something of a slot was read last. */
@@ -362,5 +364,16 @@ pooldiag_flows_statements(int64 *finished, int64 *failed)
 	const Flow *server = &flows[others + 1];
 
 	*finished = server->flowing[POOLDIAG_COUNTER_STATEMENTS];
-	*failed = server->flowing[FAILURES];
+	*failed = server->flowing[POOLDIAG_FLOW_FAILURES];
+}
+
+/*
+ * What flows with this tick to a row, or to the server: POOLDIAG_FLOWS counts, and the seconds that it took, negative
+ * if that is not known.
+ */
+const int64 *
+pooldiag_flows_counts(int index, double *seconds)
+{
+	*seconds = elapsed;
+	return flows[index == POOLDIAG_FLOWS_SERVER ? others + 1 : index].flowing;
 }

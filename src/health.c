@@ -7,31 +7,71 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+#include "canary.h"
 #include "health.h"
 #include "health_past.h"
 #include "json.h"
+#include "operation.h"
+#include "readiness.h"
 #include "settings.h"
 #include "shared.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_health);
 PG_FUNCTION_INFO_V1(pooldiag_health_detailed);
 
-/* unhealthy: no slot left or no sampler; degraded: a recommendation of warning or above; else
- * healthy. */
+/* Is a breaker other than closed, and meant to be heeded? One that was disabled is not, nor one of metrics only. */
+static bool
+is_heeded(const PoolDiagWatched *watched)
+{
+	return pooldiag_breaker_is_open(&watched->breaker) &&
+		   watched->mode != POOLDIAG_BREAKER_MODE_METRICS_ONLY;
+}
+
+static bool
+any_breaker_is_heeded(const PoolDiagSample *sample)
+{
+	const PoolDiagPools *pools = &sample->pools;
+
+	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
+		if (is_heeded(&sample->breakers[kind]))
+			return true;
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+		if (is_heeded(&pools->rows[i].watched))
+			return true;
+	return false;
+}
+
+/* Is it taken for broken that work in a database can be done? What is forced open counts as open. */
+static bool
+operations_are_broken(const PoolDiagSample *sample)
+{
+	return is_heeded(&sample->breakers[POOLDIAG_BREAKER_OPERATIONS]);
+}
+
+/*
+ * starting: the server lets nobody in, for it starts up or shuts down; unhealthy: the breaker of operations is open, no slot is left, or no sampler; degraded: another breaker is not closed, or
+ * a recommendation of warning or above; else healthy.
+ */
 const char *
 pooldiag_health_status(const PoolDiagLive *live, const List *advice)
 {
 	ListCell *cell;
 
+	if (pooldiag_control != NULL && !pooldiag_readiness_accepts())
+		return "starting";
 	if (live->sample->server.connections >= pooldiag_backends_usable() ||
-		pooldiag_live_sampler_is_silent(live))
+		pooldiag_live_sampler_is_silent(live) || operations_are_broken(live->sample))
 		return "unhealthy";
+	if (any_breaker_is_heeded(live->sample))
+		return "degraded";
 	foreach (cell, advice)
 		if (((const PoolDiagAdvice *) lfirst(cell))->severity >= POOLDIAG_WARNING)
 			return "degraded";
@@ -166,20 +206,71 @@ write_self(StringInfo json, const PoolDiagLive *live)
 	pooldiag_json_end(json, '}');
 }
 
+static void
+write_operations(StringInfo json, const PoolDiagSample *sample)
+{
+	PoolDiagOperationFigures canary = {0};
+
+	if (pooldiag_control != NULL)
+		pooldiag_operation_read(POOLDIAG_OPERATION_CANARY, &canary);
+	pooldiag_json_begin(json, "async_operations", '{');
+	pooldiag_json_bool(
+		json, "circuit_breaker_open",
+		pooldiag_breaker_is_open(&sample->breakers[POOLDIAG_BREAKER_OPERATIONS].breaker));
+	pooldiag_json_int(json, "failure_count", canary.consecutive_failures);
+	pooldiag_json_number(json, "operation_timeout", pooldiag_operation_timeout / 1e3, 1);
+	pooldiag_json_end(json, '}');
+}
+
+static void
+write_breaker(StringInfo json, const PoolDiagWatched *watched, PoolDiagBreakerKind kind,
+			  const char *pool)
+{
+	char name[POOLDIAG_BREAKER_NAME_LEN];
+
+	pooldiag_breakers_name(kind, pool, name);
+	pooldiag_json_begin(json, NULL, '{');
+	pooldiag_json_string(json, "breaker", name);
+	pooldiag_json_string(json, "state", pooldiag_breaker_state_name(watched->breaker.state));
+	pooldiag_json_string(json, "mode",
+						 watched->mode == POOLDIAG_BREAKER_MODE_METRICS_ONLY ? "metrics_only"
+																			 : "normal");
+	if (watched->evaluated && !isnan(watched->value))
+		pooldiag_json_number(json, "value", watched->value, 2);
+	else
+		pooldiag_json_null(json, "value");
+	pooldiag_json_number(json, "limit_value", watched->limit, 2);
+	pooldiag_json_int(json, "consecutive_failures", watched->breaker.consecutive_failures);
+	pooldiag_json_int(json, "failure_threshold", watched->rules.failure_threshold);
+	pooldiag_json_int(json, "trips", (int64) watched->breaker.trips);
+	pooldiag_json_end(json, '}');
+}
+
+/* As they were at the last sample; none without one. */
+static void
+write_breakers(StringInfo json, const PoolDiagLive *live)
+{
+	const PoolDiagPools *pools = &live->sample->pools;
+
+	pooldiag_json_begin(json, "breakers", '[');
+	for (int kind = 0; live->sampled && kind < POOLDIAG_SERVER_BREAKERS; kind++)
+		write_breaker(json, &live->sample->breakers[kind], (PoolDiagBreakerKind) kind, NULL);
+	for (int i = pools->first_declared; live->sampled && i >= 0; i = pools->rows[i].next)
+		write_breaker(json, &pools->rows[i].watched, POOLDIAG_BREAKER_POOL,
+					  pools->rows[i].def.name);
+	pooldiag_json_end(json, ']');
+}
+
 /* Writes the document; the keys that the guide has are the same in both. */
 void
 pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *advice, bool detailed)
 {
 	pooldiag_json_begin(json, NULL, '{');
 	pooldiag_json_string(json, "status", pooldiag_health_status(live, advice));
-	pooldiag_json_bool(json, "database_connected", true);
+	pooldiag_json_bool(json, "database_connected",
+					   pooldiag_control == NULL || pooldiag_canary_is_well());
 	write_pool_of_slots(json, live, false);
-	/* Nothing runs asynchronously in this version: no failures, and no breaker that could open. */
-	pooldiag_json_begin(json, "async_operations", '{');
-	pooldiag_json_bool(json, "circuit_breaker_open", false);
-	pooldiag_json_int(json, "failure_count", 0);
-	pooldiag_json_number(json, "operation_timeout", pooldiag_operation_timeout / 1e3, 1);
-	pooldiag_json_end(json, '}');
+	write_operations(json, live->sample);
 	write_recommendations(json, advice);
 	if (detailed)
 	{
@@ -188,6 +279,7 @@ pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *adv
 		pooldiag_health_past_write(json, live);
 		pooldiag_json_end(json, '}');
 		write_pools(json, live);
+		write_breakers(json, live);
 		write_server(json);
 		write_self(json, live);
 	}
@@ -197,7 +289,7 @@ pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *adv
 static Datum
 health_document(bool detailed)
 {
-	PoolDiagLive *live = pooldiag_live_read(0);
+	PoolDiagLive *live = pooldiag_live_read(POOLDIAG_READ_XMIN);
 	List *advice = pooldiag_advisor_advise(live);
 	StringInfoData json;
 
@@ -213,7 +305,7 @@ pooldiag_health(PG_FUNCTION_ARGS)
 	return health_document(false);
 }
 
-/* jsonb: the same keys, and metrics, pools, server, self. */
+/* jsonb: the same keys, and metrics, pools, breakers, server, self. */
 Datum
 pooldiag_health_detailed(PG_FUNCTION_ARGS)
 {

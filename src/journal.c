@@ -5,14 +5,15 @@
  * A file that is only ever added to, pg_stat/pooldiag.journal. It begins with a header that says whose it is
  * (nodefile.c). Each record has a header of its own, with a checksum of itself and one of what follows, and begins at a
  * multiple of eight bytes. When a record would make the file longer than it may be, the file is given the name
- * pooldiag.journal.old, in place of the one before, and a new one is begun: so there are two of them at the most.
+ * pooldiag.journal.old, in place of the one before, and a new one is begun: so there are two of them at the most. It is
+ * made under a name of its own, and has that of a journal when its header is whole.
  *
  * The postmaster reads them while it makes shared memory. Where something is not a record, the next one is looked for
  * from there on: damage costs what it has hit. What is left behind the last record is one that was being written when
  * the server went down, and is cut off.
  *
  * The keeper alone writes. Where a file ends is handed in, as a write that has failed in the middle leaves bytes behind
- * that are not to count.
+ * that are not to count; nor do those that a sync has failed for, which the system takes for written all the same.
  */
 #include "postgres.h"
 
@@ -26,6 +27,9 @@
 #include "journal.h"
 
 #define OLD_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/pooldiag.journal.old"
+#define NEW_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/pooldiag.journal.new"
+/* Of a file, beside the records that it is to have room for. */
+#define SLACK 4096
 #define RECORD_MAGIC 0x44524c50
 #define RECORD_ALIGNMENT 8
 
@@ -57,6 +61,9 @@ typedef struct RecordHeader
 	uint32 unused;
 	pg_crc32c checksum; /* of all before it */
 } RecordHeader;
+
+/* Is it on the disk that the file has its name? Not known of one that somebody else has begun. */
+static bool directory_is_synced = false;
 
 static uint64
 record_size(uint32 length)
@@ -222,29 +229,19 @@ pooldiag_journal_sync(PoolDiagFileTrouble *trouble)
 	if (pg_fsync(fd) != 0)
 		pooldiag_nodefile_fail(trouble, "fsync file");
 	close(fd);
+	if (trouble->failed_to == NULL && !directory_is_synced)
+		pooldiag_nodefile_sync_directory(journal.path, trouble);
+	directory_is_synced = trouble->failed_to == NULL;
 }
 
-/* Begins a file; what is there under its name becomes the old one. */
 static void
-begin_file(uint64 *end, PoolDiagFileTrouble *trouble)
+write_header(PoolDiagFileTrouble *trouble)
 {
 	FileHeader header;
 	int fd;
 
-	/* What was added to the one that is closed now, too. */
-	if (*end > 0)
-		pooldiag_journal_sync(trouble);
-	if (trouble->failed_to != NULL)
-		return;
-	*end = 0;
 	errno = 0;
-	if (rename(journal.path, OLD_FILE) != 0 && errno != ENOENT)
-	{
-		pooldiag_nodefile_fail(trouble, "rename file");
-		return;
-	}
-	errno = 0;
-	fd = BasicOpenFile(journal.path, O_CREAT | O_EXCL | O_WRONLY | PG_BINARY);
+	fd = BasicOpenFile(NEW_FILE, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
 	if (fd < 0)
 	{
 		pooldiag_nodefile_fail(trouble, "create file");
@@ -257,22 +254,59 @@ begin_file(uint64 *end, PoolDiagFileTrouble *trouble)
 	header.checksum = pooldiag_nodefile_checksum(&header, offsetof(FileHeader, checksum));
 	pooldiag_nodefile_write(fd, &header, sizeof(header), 0, trouble);
 	close(fd);
+}
+
+/* Begins a file; what is there under its name becomes the old one. */
+static void
+begin_file(uint64 *end, PoolDiagFileTrouble *trouble)
+{
+	/* What was added to the one that is closed now, too. */
+	if (*end > 0)
+		pooldiag_journal_sync(trouble);
+	if (trouble->failed_to == NULL)
+		write_header(trouble);
+	errno = 0;
+	if (trouble->failed_to == NULL && rename(journal.path, OLD_FILE) != 0 && errno != ENOENT)
+		pooldiag_nodefile_fail(trouble, "rename file");
+	errno = 0;
+	if (trouble->failed_to == NULL && rename(NEW_FILE, journal.path) != 0)
+	{
+		pooldiag_nodefile_fail(trouble, "rename file");
+		*end = 0;
+	}
 	if (trouble->failed_to != NULL)
 	{
-		(void) unlink(journal.path);
+		(void) unlink(NEW_FILE);
 		return;
 	}
-	*end = sizeof(header);
-	pooldiag_nodefile_sync_directory(journal.path, trouble);
+	directory_is_synced = false;
+	*end = sizeof(FileHeader);
+}
+
+/* How long a file may be that is to hold so many records of that length. */
+uint64
+pooldiag_journal_room(uint32 count, uint32 length)
+{
+	return sizeof(FileHeader) + SLACK + count * record_size(length);
 }
 
 /*
- * Adds a record where the file ends, and moves *end, 0: there is none yet. A file is no longer than room, unless a
- * record alone is. It may wait for the disk for as long as that takes.
+ * Begins a new file if there is none yet, *end being 0, or if a record of that length would make it longer than room. True
+ * if it has: then all that was written before is on the disk, and *end where the new one ends.
  */
+bool
+pooldiag_journal_make_room(uint32 length, uint64 *end, uint64 room, PoolDiagFileTrouble *trouble)
+{
+	if (*end > 0 && *end + record_size(length) <= room)
+		return false;
+	begin_file(end, trouble);
+	return trouble->failed_to == NULL;
+}
+
+/* Adds a record where the file ends, and moves *end. It may wait for the disk for as long as that takes. */
 void
 pooldiag_journal_append(PoolDiagRecordKind kind, const void *data, uint32 length, uint64 *end,
-						uint64 room, PoolDiagFileTrouble *trouble)
+						PoolDiagFileTrouble *trouble)
 {
 	static const char fill[RECORD_ALIGNMENT];
 	uint64 size = record_size(length);
@@ -280,8 +314,6 @@ pooldiag_journal_append(PoolDiagRecordKind kind, const void *data, uint32 length
 	uint64 at;
 	int fd;
 
-	if (*end == 0 || *end + size > room)
-		begin_file(end, trouble);
 	if (trouble->failed_to != NULL)
 		return;
 	errno = 0;

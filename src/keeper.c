@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "counters.h"
+#include "incidents.h"
 #include "journal.h"
 #include "keeper.h"
 #include "operation.h"
@@ -56,12 +57,20 @@ pooldiag_keeper_attach(char *at, bool made)
 		pg_atomic_init_u32(&pooldiag_keeper->saves_requested, 0);
 }
 
+static bool
+take_record(PoolDiagRecordKind kind, const void *data, uint32 length)
+{
+	if (kind == POOLDIAG_RECORD_INCIDENT || kind == POOLDIAG_RECORD_INCIDENTS_RESET)
+		return pooldiag_incidents_restore(kind, data, length);
+	return pooldiag_alerts_restore(kind, data, length);
+}
+
 /* Reads into shared memory, which was just made, what was written before. Only the postmaster calls it. */
 void
 pooldiag_keeper_load(void)
 {
 	pooldiag_keeper->restored_from = pooldiag_saved_load();
-	pooldiag_keeper->journal_end = pooldiag_journal_load(pooldiag_alerts_restore);
+	pooldiag_keeper->journal_end = pooldiag_journal_load(take_record);
 }
 
 /* Has the state file written now rather than within a minute. */
@@ -103,42 +112,130 @@ save(MemoryContext context)
 	MemoryContextReset(context);
 }
 
+/* How far the journal is on the disk. */
+typedef struct Mark
+{
+	uint64 end;		 /* of the file; 0: there is none */
+	uint64 position; /* of the keeper in the log of alerts */
+	uint64 incident; /* and in that of incidents */
+} Mark;
+
+static Mark
+mark(void)
+{
+	Mark mark = {pooldiag_keeper->journal_end, pooldiag_alerts_position(POOLDIAG_FOLLOWER_KEEPER),
+				 pooldiag_incidents_position()};
+
+	return mark;
+}
+
+static uint64
+room_of_file(void)
+{
+	return Max(JOURNAL_LEAST,
+			   pooldiag_journal_room(pooldiag_alerts_capacity(), sizeof(PoolDiagAlert)) +
+				   pooldiag_journal_room(POOLDIAG_INCIDENT_ROOM, sizeof(PoolDiagIncident)));
+}
+
+/* What must be known of alerts and incidents that are forgotten. */
+static void
+append_resets(PoolDiagFileTrouble *trouble)
+{
+	int64 first;
+
+	(void) pooldiag_alerts_forgotten(&first);
+	pooldiag_journal_append(POOLDIAG_RECORD_RESET, &first, sizeof(first),
+							&pooldiag_keeper->journal_end, trouble);
+	if (trouble->failed_to == NULL)
+		pooldiag_alerts_forgot(first);
+	(void) pooldiag_incidents_forgotten(&first);
+	pooldiag_journal_append(POOLDIAG_RECORD_INCIDENTS_RESET, &first, sizeof(first),
+							&pooldiag_keeper->journal_end, trouble);
+	if (trouble->failed_to == NULL)
+		pooldiag_incidents_forgot(first);
+}
+
+/* Each file begins with that, so that it doesn't go with an old one. */
+static void
+make_room(uint32 length, Mark *synced, PoolDiagFileTrouble *trouble)
+{
+	if (!pooldiag_journal_make_room(length, &pooldiag_keeper->journal_end, room_of_file(), trouble))
+		return;
+	*synced = mark();
+	append_resets(trouble);
+}
+
+static void
+append(PoolDiagRecordKind kind, const void *data, uint32 length, Mark *synced,
+	   PoolDiagFileTrouble *trouble)
+{
+	make_room(length, synced, trouble);
+	pooldiag_journal_append(kind, data, length, &pooldiag_keeper->journal_end, trouble);
+}
+
+/* Was anything forgotten of which the journal does not know? */
+static bool
+is_reset(void)
+{
+	int64 first;
+
+	return pooldiag_alerts_forgotten(&first) || pooldiag_incidents_forgotten(&first);
+}
+
+static void
+write_records(Mark *synced, PoolDiagIncident *incident, PoolDiagFileTrouble *trouble)
+{
+	PoolDiagAlert alert;
+
+	if (is_reset())
+		make_room(2 * sizeof(int64), synced, trouble);
+	if (is_reset())
+		append_resets(trouble);
+	while (trouble->failed_to == NULL && pooldiag_incidents_peek(incident))
+	{
+		append(POOLDIAG_RECORD_INCIDENT, incident, sizeof(*incident), synced, trouble);
+		if (trouble->failed_to == NULL)
+			pooldiag_incidents_pass();
+	}
+	while (trouble->failed_to == NULL && pooldiag_alerts_peek(POOLDIAG_FOLLOWER_KEEPER, &alert))
+	{
+		append(POOLDIAG_RECORD_ALERT, &alert, sizeof(alert), synced, trouble);
+		if (trouble->failed_to == NULL)
+			pooldiag_alerts_pass(POOLDIAG_FOLLOWER_KEEPER);
+	}
+	if (trouble->failed_to == NULL)
+		pooldiag_journal_sync(trouble);
+}
+
 /*
- * Writes all alerts that wait, and what was forgotten by a reset, and makes that last. Once they are written, and before
- * they are on the disk, others may tell of them. False if that failed.
+ * Writes all incidents and alerts that wait, and what was forgotten by a reset, and makes that last. Once they are
+ * written, and before they are on the disk, others may tell of them. False if that failed: then all that is not on the
+ * disk for certain is written anew with the next try, in the same place.
  */
 static bool
 write_journal(void)
 {
-	uint64 room = Max(JOURNAL_LEAST, (uint64) pooldiag_alert_log_size * sizeof(PoolDiagAlert));
+	static PoolDiagIncident incident;
 	PoolDiagFileTrouble trouble = {NULL, 0};
-	uint64 *end = &pooldiag_keeper->journal_end;
+	Mark synced = mark();
 	PoolDiagAlert alert;
-	int64 first;
 
 	if (!pooldiag_alerts_peek(POOLDIAG_FOLLOWER_KEEPER, &alert) &&
-		!pooldiag_alerts_forgotten(&first))
+		!pooldiag_incidents_peek(&incident) && !is_reset())
 		return true;
 	pooldiag_operation_begin(POOLDIAG_OPERATION_JOURNAL);
-	if (pooldiag_alerts_forgotten(&first))
-	{
-		pooldiag_journal_append(POOLDIAG_RECORD_RESET, &first, sizeof(first), end, room, &trouble);
-		if (trouble.failed_to == NULL)
-			pooldiag_alerts_forgot(first);
-	}
-	while (trouble.failed_to == NULL && pooldiag_alerts_peek(POOLDIAG_FOLLOWER_KEEPER, &alert))
-	{
-		pooldiag_journal_append(POOLDIAG_RECORD_ALERT, &alert, sizeof(alert), end, room, &trouble);
-		if (trouble.failed_to == NULL)
-			pooldiag_alerts_pass(POOLDIAG_FOLLOWER_KEEPER);
-	}
-	if (trouble.failed_to == NULL)
-		pooldiag_journal_sync(&trouble);
+	write_records(&synced, &incident, &trouble);
 	if (trouble.failed_to == NULL)
 	{
 		pooldiag_operation_succeeded(POOLDIAG_OPERATION_JOURNAL);
 		return true;
 	}
+	/* Unless there is no file any more. */
+	if (pooldiag_keeper->journal_end > 0)
+		pooldiag_keeper->journal_end = synced.end;
+	pooldiag_alerts_go_back(POOLDIAG_FOLLOWER_KEEPER, synced.position);
+	pooldiag_incidents_go_back(synced.incident);
+	pooldiag_alerts_forgot(0);
 	note_trouble(
 		POOLDIAG_OPERATION_JOURNAL, &trouble,
 		"Alerts are logged and shown as ever. They are written as soon as that works again, "

@@ -14,13 +14,20 @@
 #include "storage/shmem.h"
 
 #include "alerts.h"
+#include "canary.h"
 #include "compat.h"
 #include "counters.h"
+#include "errand.h"
+#include "findings.h"
 #include "holds.h"
+#include "incidents.h"
 #include "keeper.h"
 #include "layout.h"
+#include "notifier.h"
 #include "operation.h"
 #include "orders.h"
+#include "quotas.h"
+#include "scans.h"
 #include "series.h"
 #include "slowlog.h"
 #include "worker.h"
@@ -31,9 +38,16 @@ static const PoolDiagPart parts[] = {
 	{"slow_queries", pooldiag_slowlog_size, pooldiag_slowlog_attach},
 	{"history", pooldiag_series_size, pooldiag_series_attach},
 	{"alerts", pooldiag_alerts_size, pooldiag_alerts_attach},
+	{"findings", pooldiag_findings_size, pooldiag_findings_attach},
+	{"scans", pooldiag_scans_size, pooldiag_scans_attach},
+	{"incidents", pooldiag_incidents_size, pooldiag_incidents_attach},
 	{"orders", pooldiag_orders_size, pooldiag_orders_attach},
 	{"keeper", pooldiag_keeper_size, pooldiag_keeper_attach},
 	{"operation", pooldiag_operation_size, pooldiag_operation_attach},
+	{"errand", pooldiag_errand_size, pooldiag_errand_attach},
+	{"canary", pooldiag_canary_size, pooldiag_canary_attach},
+	{"notifier", pooldiag_notifier_size, pooldiag_notifier_attach},
+	{"quotas", pooldiag_quotas_size, pooldiag_quotas_attach},
 	{"workers", pooldiag_worker_size, pooldiag_worker_attach},
 };
 
@@ -70,6 +84,8 @@ request_shared_memory(void)
 	pooldiag_counters_request();
 	pooldiag_slowlog_request();
 	pooldiag_orders_request();
+	pooldiag_findings_request();
+	pooldiag_scans_request();
 }
 
 static void

@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "live.h"
+#include "outlook.h"
 #include "sessions.h"
 #include "settings.h"
 #include "shared.h"
@@ -78,6 +79,8 @@ begin_sample(PoolDiagLive *live)
 		pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
 		pfree(defs);
 	}
+	if (!live->sampled)
+		sample->settings = pooldiag_outlook_settings();
 	live->sampled_at = sample->at;
 	pooldiag_sample_clear_counts(sample);
 	return sample;

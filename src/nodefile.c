@@ -213,7 +213,7 @@ pooldiag_nodefile_set_aside(const PoolDiagFileKind *kind, const char *path,
 	const char *what = verdict == POOLDIAG_FILE_FOREIGN ? "foreign" : "damaged";
 	char name[MAXPGPATH];
 
-	snprintf(name, sizeof(name), "%s.%s", kind->path, what);
+	snprintf(name, sizeof(name), "%s.%s", path, what);
 	if (rename(path, name) == 0)
 		ereport(WARNING,
 				(errmsg("pooldiag's %s \"%s\" is %s and was set aside", kind->name, path, what),

@@ -6,6 +6,8 @@
  * than pooldiag.operation_timeout has timed out, whatever becomes of it: as it may hang, somebody else judges that, the
  * operations worker, from the moment at which it began. What both of them write is counted in atomics.
  *
+ * How each try went is kept too, as far as it was in time: bits in one atomic, in which whoever ends a try or judges it adds one.
+ *
  * A reader gets figures that belong together: there is a count of changes, odd while a row is changed, and a reader
  * that finds it moved reads again. One that was stopped in the middle of a change doesn't keep readers for long.
  *
@@ -18,6 +20,7 @@
 
 #include "clock.h"
 #include "operation.h"
+#include "worker.h"
 
 #define READ_TRIES 1000
 
@@ -29,7 +32,8 @@ typedef struct Operation
 	pg_atomic_uint32 judged; /* of the last that has timed out */
 	pg_atomic_uint64 timed_out;
 	pg_atomic_uint64 consecutive_failures;
-	double started_ms; /* of the monotonic clock */
+	pg_atomic_uint64 outcomes; /* a PoolDiagOutcomes, the count in the upper half */
+	double started_ms;		   /* of the monotonic clock */
 	PoolDiagOperationFigures figures;
 } Operation;
 
@@ -43,6 +47,12 @@ static const struct
 									   "pooldiag's state file is written again"},
 	[POOLDIAG_OPERATION_JOURNAL] = {"journal", "write pooldiag's journal",
 									"pooldiag's journal is written again"},
+	[POOLDIAG_OPERATION_CANARY] = {"canary", "run pooldiag's canary",
+								   "pooldiag's canary is well again"},
+	[POOLDIAG_OPERATION_NOTIFY] = {"notify", "notify listeners of alerts",
+								   "listeners are notified of alerts again"},
+	[POOLDIAG_OPERATION_LIMITS] = {"limits", "read the limits of roles and databases",
+								   "the limits of roles and databases are read again"},
 };
 
 static Operation *operations = NULL;
@@ -65,6 +75,7 @@ pooldiag_operation_attach(char *at, bool made)
 		pg_atomic_init_u32(&operations[i].judged, 0);
 		pg_atomic_init_u64(&operations[i].timed_out, 0);
 		pg_atomic_init_u64(&operations[i].consecutive_failures, 0);
+		pg_atomic_init_u64(&operations[i].outcomes, 0);
 	}
 }
 
@@ -101,6 +112,24 @@ pooldiag_operation_begin(PoolDiagOperationKind kind)
 	end_change(operation);
 }
 
+static void
+add_outcome(PoolDiagOperationKind kind, bool failed)
+{
+	Operation *operation = &operations[kind];
+	uint64 before = pg_atomic_read_u64(&operation->outcomes);
+	uint64 count;
+	uint64 bits;
+
+	do
+	{
+		count = (before >> 32) + 1;
+		bits = (before << 1 | (failed ? 1 : 0)) & PG_UINT32_MAX;
+	} while (!pg_atomic_compare_exchange_u64(&operation->outcomes, &before, count << 32 | bits));
+	/* It judges what it should. */
+	if (kind == POOLDIAG_OPERATION_CANARY)
+		pooldiag_worker_wake(POOLDIAG_SAMPLER);
+}
+
 /* The try that began last is over. True unless it was judged before to have timed out. */
 static bool
 end_try(Operation *operation)
@@ -113,17 +142,26 @@ end_try(Operation *operation)
 	return pg_atomic_read_u32(&operation->judged) != number;
 }
 
-/* The try that began last has done what it should; late or not, that ends a series of failures. */
+/*
+ * The try that began last has done what it should. Late or not, that ends a series of failures, but for the canary, which
+ * has done its work in time or not at all.
+ */
 void
 pooldiag_operation_succeeded(PoolDiagOperationKind kind)
 {
 	Operation *operation = &operations[kind];
-	uint64 failures = pg_atomic_exchange_u64(&operation->consecutive_failures, 0);
+	uint64 failures = 0;
+	bool in_time;
 
 	begin_change(operation);
-	if (end_try(operation))
+	in_time = end_try(operation);
+	if (in_time)
 		operation->figures.succeeded++;
 	end_change(operation);
+	if (in_time)
+		add_outcome(kind, false);
+	if (in_time || kind != POOLDIAG_OPERATION_CANARY)
+		failures = pg_atomic_exchange_u64(&operation->consecutive_failures, 0);
 	if (failures > 0)
 		ereport(LOG, (errmsg("%s, after " UINT64_FORMAT " failure%s", kinds[kind].again, failures,
 							 failures == 1 ? "" : "s")));
@@ -151,8 +189,25 @@ pooldiag_operation_failed(PoolDiagOperationKind kind, const char *error, const c
 	if (in_time)
 		operation->figures.failed++;
 	end_change(operation);
-	if (in_time && pg_atomic_fetch_add_u64(&operation->consecutive_failures, 1) == 0)
+	if (!in_time)
+		return;
+	add_outcome(kind, true);
+	if (pg_atomic_fetch_add_u64(&operation->consecutive_failures, 1) == 0)
 		log_failure(kind, error, detail, hint);
+}
+
+/* A try was due, and could not begin: it has failed, with that error, while the one before it goes on. */
+void
+pooldiag_operation_missed(PoolDiagOperationKind kind, const char *error)
+{
+	Operation *operation = &operations[kind];
+
+	begin_change(operation);
+	strlcpy(operation->figures.last_error, error, sizeof(operation->figures.last_error));
+	operation->figures.failed++;
+	end_change(operation);
+	add_outcome(kind, true);
+	pg_atomic_fetch_add_u64(&operation->consecutive_failures, 1);
 }
 
 /* Counts tries that have been running for longer than that as timed out, each once. */
@@ -170,6 +225,7 @@ pooldiag_operation_judge(int64 timeout_ms)
 			continue;
 		pg_atomic_write_u32(&operation->judged, number);
 		pg_atomic_fetch_add_u64(&operation->timed_out, 1);
+		add_outcome((PoolDiagOperationKind) kind, true);
 		if (pg_atomic_fetch_add_u64(&operation->consecutive_failures, 1) == 0)
 			log_failure(
 				(PoolDiagOperationKind) kind,
@@ -177,8 +233,21 @@ pooldiag_operation_judge(int64 timeout_ms)
 					"it has been at it for longer than pooldiag.operation_timeout, " INT64_FORMAT
 					" ms",
 					timeout_ms),
-				"It can't be interrupted, and nothing else waits for it.", NULL);
+				kind < POOLDIAG_FIRST_ERRAND
+					? "It can't be interrupted, and nothing else waits for it."
+					: "It is told to stop, and nothing else waits for it.",
+				NULL);
 	}
+}
+
+/* How its last tries went. */
+PoolDiagOutcomes
+pooldiag_operation_outcomes(PoolDiagOperationKind kind)
+{
+	uint64 packed = pg_atomic_read_u64(&operations[kind].outcomes);
+	PoolDiagOutcomes outcomes = {(uint32) (packed >> 32), (uint32) packed};
+
+	return outcomes;
 }
 
 /* The figures of an operation, as they are. */

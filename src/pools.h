@@ -13,8 +13,10 @@
 
 #include "breakers.h"
 #include "grammar.h"
+#include "past.h"
 #include "presets.h"
 #include "tally.h"
+#include "trends.h"
 
 /* Room for a discovered pool's name: three parts, each quoted with every byte doubled. */
 #define POOLDIAG_POOL_NAME_LEN (3 * (2 * POOLDIAG_NAME_LEN + 2) + 2)
@@ -41,8 +43,9 @@ typedef struct PoolDiagPool
 	PoolDiagPoolLimits limits;
 	PoolDiagPeak connections_peak;
 	PoolDiagPeak checked_out_peak;
-	int64_t leaks_since;	 /* when its leak suspects began, 0: it has none */
-	int64_t slow_since;		 /* when its slow holders began, 0: it has none */
+	int64_t saturated_since; /* since when all that it may have are checked out, 0: they aren't */
+	PoolDiagTrend trend;	 /* this and the next: for the advisor, see outlook.c */
+	PoolDiagPast past;
 	int series;				 /* where its history may be */
 	PoolDiagWatched watched; /* its breaker, if it is declared */
 } PoolDiagPool;

@@ -22,7 +22,7 @@ pooldiag_recommendations(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	live = pooldiag_live_read(0);
+	live = pooldiag_live_read(POOLDIAG_READ_XMIN);
 	foreach (cell, pooldiag_advisor_advise(live))
 	{
 		const PoolDiagAdvice *advice = lfirst(cell);

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "alerts.h"
+#include "clock.h"
 #include "grammar.h"
 #include "orders.h"
 #include "rows.h"
@@ -27,14 +28,8 @@ PG_FUNCTION_INFO_V1(pooldiag_breaker_disable);
 PG_FUNCTION_INFO_V1(pooldiag_breaker_silence);
 
 static void
-put_time(PoolDiagRow *row, bool known, TimestampTz at)
-{
-	pooldiag_row_timestamp(row, known ? at : 0);
-}
-
-static void
 put_breaker(ReturnSetInfo *result, const PoolDiagWatched *watched, PoolDiagBreakerKind kind,
-			const char *pool, TimestampTz now)
+			const char *pool, const PoolDiagClocks *clocks)
 {
 	const PoolDiagBreaker *breaker = &watched->breaker;
 	char name[POOLDIAG_BREAKER_NAME_LEN];
@@ -46,7 +41,7 @@ put_breaker(ReturnSetInfo *result, const PoolDiagWatched *watched, PoolDiagBreak
 	pooldiag_row_text(&row, pooldiag_breaker_state_name(breaker->state));
 	pooldiag_row_text(&row, watched->mode == POOLDIAG_BREAKER_MODE_METRICS_ONLY ? "metrics_only"
 																				: "normal");
-	put_time(&row, watched->silenced_until > now, watched->silenced_until);
+	pooldiag_row_timestamp(&row, pooldiag_breakers_silenced_until(watched, clocks));
 	if (watched->evaluated && !isnan(watched->value))
 		pooldiag_row_float(&row, watched->value);
 	else
@@ -54,19 +49,20 @@ put_breaker(ReturnSetInfo *result, const PoolDiagWatched *watched, PoolDiagBreak
 	pooldiag_row_float(&row, watched->limit);
 	pooldiag_row_int(&row, breaker->consecutive_failures);
 	pooldiag_row_int(&row, watched->rules.failure_threshold);
-	put_time(&row, pooldiag_breaker_is_open(breaker), watched->opened_at);
-	pooldiag_row_timestamp(&row, pooldiag_breakers_retry_at(watched));
+	pooldiag_row_timestamp(&row, pooldiag_breaker_is_open(breaker) ? watched->opened_at : 0);
+	pooldiag_row_timestamp(&row, pooldiag_breakers_retry_at(watched, clocks));
 	pooldiag_row_int64(&row, (int64) breaker->trips);
 	pooldiag_row_timestamp(&row, watched->last_change);
 	pooldiag_row_put(&row, result);
 }
 
 static void
-put_breakers_of_pools(ReturnSetInfo *result, const PoolDiagPools *pools, TimestampTz now)
+put_breakers_of_pools(ReturnSetInfo *result, const PoolDiagPools *pools,
+					  const PoolDiagClocks *clocks)
 {
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 		put_breaker(result, &pools->rows[i].watched, POOLDIAG_BREAKER_POOL, pools->rows[i].def.name,
-					now);
+					clocks);
 }
 
 /*
@@ -78,7 +74,7 @@ pooldiag_breakers(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const PoolDiagSample *sample;
-	TimestampTz now = GetCurrentTimestamp();
+	PoolDiagClocks clocks = {(int64) pooldiag_clock_ms(), GetCurrentTimestamp()};
 
 	pooldiag_shared_require();
 	InitMaterializedSRF(fcinfo, 0);
@@ -87,9 +83,9 @@ pooldiag_breakers(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
 	{
-		put_breaker(result, &sample->breakers[kind], (PoolDiagBreakerKind) kind, NULL, now);
+		put_breaker(result, &sample->breakers[kind], (PoolDiagBreakerKind) kind, NULL, &clocks);
 		if (kind == POOLDIAG_BREAKER_SLOTS)
-			put_breakers_of_pools(result, &sample->pools, now);
+			put_breakers_of_pools(result, &sample->pools, &clocks);
 	}
 	return (Datum) 0;
 }
@@ -224,15 +220,15 @@ pooldiag_breaker_disable(PG_FUNCTION_ARGS)
 static int64
 milliseconds(const Interval *interval)
 {
+	int64 days = interval->day + (int64) DAYS_PER_MONTH * interval->month;
 	int64 us;
 
-	/* Whatever is added up below can't overflow then. */
-	if (interval->month < 0 || interval->day < 0 || interval->time < 0 || interval->month > 12 ||
-		interval->day > 365 || interval->time > 365 * USECS_PER_DAY)
+	/* Parts may be negative as long as the whole is not; what is added up below can't overflow then. */
+	if (days < -366 || days > 366 || interval->time < -366 * USECS_PER_DAY ||
+		interval->time > 366 * USECS_PER_DAY)
 		return -1;
-	us =
-		interval->time + (interval->day + (int64) DAYS_PER_MONTH * interval->month) * USECS_PER_DAY;
-	if (us > 365 * USECS_PER_DAY)
+	us = interval->time + days * USECS_PER_DAY;
+	if (us < 0 || us > 365 * USECS_PER_DAY)
 		return -1;
 	return (us + 999) / 1000;
 }

@@ -10,13 +10,18 @@
 
 #include "alerts.h"
 #include "counters.h"
+#include "findings.h"
 #include "holds.h"
+#include "incidents.h"
 #include "keeper.h"
 #include "layout.h"
+#include "notifier.h"
 #include "operation.h"
+#include "quotas.h"
 #include "refusals.h"
 #include "rows.h"
 #include "sampler.h"
+#include "scans.h"
 #include "series.h"
 #include "settings.h"
 #include "shared.h"
@@ -151,6 +156,9 @@ static void
 put_alerts(ReturnSetInfo *result)
 {
 	PoolDiagAlertsUse use = pooldiag_alerts_use();
+	PoolDiagNotified notified = pooldiag_notifier_use();
+	PoolDiagQuotas quotas = {0};
+	PoolDiagIncidentsUse incidents = pooldiag_incidents_use();
 
 	put(result, "alert_log_used", true, use.used, "alerts");
 	put(result, "alert_log_room", true, pooldiag_alert_log_size, "alerts");
@@ -159,6 +167,34 @@ put_alerts(ReturnSetInfo *result)
 		"alerts that the server's log has not, since server start");
 	put(result, "alerts_unjournaled", true, use.lost[POOLDIAG_FOLLOWER_KEEPER],
 		"alerts that the journal has not, since server start");
+	(void) pooldiag_quotas_read(&quotas);
+	put(result, "limits_used", true, quotas.count, "limits of roles and databases");
+	put(result, "limits_room", true, POOLDIAG_QUOTAS_ROOM, "limits of roles and databases");
+	put(result, "limits_left_out", true, quotas.left_out, "limits of roles and databases");
+	put(result, "notifications_sent", true, notified.sent, "alerts since server start");
+	put(result, "notifications_skipped", true, notified.skipped, "alerts since server start");
+	put(result, "notifications_waiting", true, use.waiting[POOLDIAG_FOLLOWER_NOTIFIER], "alerts");
+	put(result, "notifications_lost", true, use.lost[POOLDIAG_FOLLOWER_NOTIFIER],
+		"alerts since server start");
+	put(result, "incident_log_used", true, incidents.used, "incidents");
+	put(result, "incident_log_room", true, POOLDIAG_INCIDENT_ROOM, "incidents");
+	put(result, "incidents_unjournaled", true, incidents.lost,
+		"incidents that the journal has not, since server start");
+}
+
+static void
+put_advisor(ReturnSetInfo *result)
+{
+	PoolDiagFindingsUse findings = pooldiag_findings_use();
+	PoolDiagScansUse scans = pooldiag_scans_use();
+
+	put(result, "findings_used", true, findings.used, "rules that fire, by subject");
+	put(result, "findings_room", true, POOLDIAG_FINDINGS_ROOM, "rules that fire, by subject");
+	put(result, "findings_dropped", true, findings.dropped, "findings since server start");
+	put(result, "scans_used", true, scans.used, "scans of slow statements");
+	put(result, "scans_room", true, POOLDIAG_SCANS_ROOM, "scans of slow statements");
+	put(result, "scans_replaced", true, scans.replaced, "scans since the last reset");
+	put(result, "scans_missed", true, scans.missed, "scans since the last reset");
 }
 
 static void
@@ -242,6 +278,7 @@ pooldiag_self(PG_FUNCTION_ARGS)
 	put_workers(result);
 	put_slow_queries(result);
 	put_alerts(result);
+	put_advisor(result);
 	put_shared_memory(result);
 	return (Datum) 0;
 }

@@ -9,9 +9,11 @@
 
 #include "alerts.h"
 #include "counters.h"
+#include "incidents.h"
 #include "keeper.h"
 #include "refusals.h"
 #include "sampler.h"
+#include "scans.h"
 #include "series.h"
 #include "shared.h"
 #include "slowlog.h"
@@ -26,14 +28,28 @@ reset_refusals(void)
 }
 
 static void
+reset_slow_queries(void)
+{
+	pooldiag_slowlog_reset();
+	pooldiag_scans_reset();
+}
+
+static void
+reset_alerts(void)
+{
+	pooldiag_alerts_reset();
+	pooldiag_incidents_reset();
+}
+
+static void
 reset_all(void)
 {
 	/* The sampler follows with the wait profile and peaks. */
 	pooldiag_counters_reset();
 	pooldiag_refusals_reset();
-	pooldiag_slowlog_reset();
+	reset_slow_queries();
 	pooldiag_history_reset();
-	pooldiag_alerts_reset();
+	reset_alerts();
 }
 
 static const struct
@@ -41,11 +57,9 @@ static const struct
 	const char *what;
 	void (*reset)(void);
 } parts[] = {
-	{"all", reset_all},
-	{"history", pooldiag_history_reset},
-	{"refusals", reset_refusals},
-	{"slow_queries", pooldiag_slowlog_reset},
-	{"alerts", pooldiag_alerts_reset},
+	{"all", reset_all},			  {"history", pooldiag_history_reset},
+	{"refusals", reset_refusals}, {"slow_queries", reset_slow_queries},
+	{"alerts", reset_alerts},
 };
 
 /* Forgets a part of what has been counted, or all. What the sampler keeps has gone when its next tick is over. */

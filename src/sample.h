@@ -29,14 +29,31 @@ typedef struct PoolDiagSelf
 	Size private_bytes;
 } PoolDiagSelf;
 
+/* Settings of the server, and what it runs on, that the advisor's rules look at. */
+typedef struct PoolDiagServerSettings
+{
+	int window_ms;
+	int idle_in_transaction_timeout_ms;
+	int statement_timeout_ms;
+	int log_min_duration_ms; /* this and the next: -1 is off */
+	int log_min_duration_sample_ms;
+	int log_statement;
+	int work_mem_kb;
+	double hash_mem_multiplier;
+	int keepalives_idle_seconds; /* 0: the system's */
+	int check_interval_ms;		 /* of client connections; 0: off */
+	int64 shared_buffers;		 /* bytes */
+	int cores;
+	int64 memory; /* bytes; 0: not known */
+} PoolDiagServerSettings;
+
 typedef struct PoolDiagSample
 {
 	TimestampTz at;
 
 	/* Settings as the configuration files have them, without what a role or database overrides. */
 	int interval_ms;
-	int idle_in_transaction_timeout_ms;
-	int statement_timeout_ms;
+	PoolDiagServerSettings settings;
 
 	PoolDiagTally server;
 	int most_connections; /* of sessions past their start-up, at once since the tick before */
@@ -48,8 +65,11 @@ typedef struct PoolDiagSample
 	PoolDiagPeak workers_peak;
 	PoolDiagPeakTable databases;
 	PoolDiagPeakTable roles;
-	TimestampTz slots_full_since; /* when these rules began to fire, 0: they don't */
-	TimestampTz exceeds_since;
+	/* For the advisor, once a second: see outlook.c. */
+	PoolDiagTrend trend;
+	PoolDiagActivity activity;
+	PoolDiagPast past;
+	int64 refused_lately[POOLDIAG_TREND_REASONS];
 	PoolDiagWatched breakers[POOLDIAG_SERVER_BREAKERS];
 	PoolDiagWaits waits;
 	uint32 waits_resets; /* the number of the reset since which they are counted */

@@ -33,6 +33,7 @@
 #include "counters.h"
 #include "flows.h"
 #include "orders.h"
+#include "outlook.h"
 #include "refusals.h"
 #include "sampler.h"
 #include "series.h"
@@ -75,14 +76,14 @@ configure(void)
 	int count;
 	PoolDiagPoolDef *defs = pooldiag_settings_pool_defs(&count);
 
+	pooldiag_watch_redeclare(sample, defs, count);
 	pooldiag_pools_configure(&sample->pools, defs, count, &defaults);
 	pooldiag_presence_release(pooldiag_presence, &sample->pools);
 	pfree(defs);
 	pooldiag_counters_set_slow(defaults.slow_ms * 1000);
 	pooldiag_watch_configure(sample);
 	sample->interval_ms = pooldiag_sample_interval;
-	sample->idle_in_transaction_timeout_ms = IdleInTransactionSessionTimeout;
-	sample->statement_timeout_ms = StatementTimeout;
+	sample->settings = pooldiag_outlook_settings();
 }
 
 /* What of a connection decides on its pool, names of the login apart, which stay for as long as the pid does. */
@@ -177,6 +178,8 @@ sample_slot(SlotMemory *slot, int procno, TimestampTz now)
 	slot->database = count_peak_row(&sample->databases, slot->backend.databaseid, slot->database);
 	slot->role = count_peak_row(&sample->roles, slot->backend.userid, slot->role);
 	pooldiag_sample_add(sample, &slot->backend, slot->pool, now);
+	if (slot->backend.state == POOLDIAG_ACTIVE || slot->backend.state == POOLDIAG_FASTPATH)
+		pooldiag_outlook_active(slot->backend.wait_event_info);
 	if (slot->pool == POOLDIAG_NO_POOL)
 		return;
 	pooldiag_watch_connection(&slot->age, &slot->backend, &sample->pools.rows[slot->pool].limits);
@@ -194,6 +197,7 @@ count_refused(const PoolDiagRefusal *refusal, bool forgotten, void *context)
 	int pool = POOLDIAG_NO_POOL;
 
 	(*given)++;
+	pooldiag_watch_refused_for(refusal->source.reason);
 	if (forgotten)
 		return;
 	if (source->user[0] != '\0')
@@ -211,6 +215,7 @@ drain_refusals(void)
 	int given = 0;
 
 	refused = pooldiag_refusals_drain(count_refused, &given);
+	pooldiag_watch_refused(refused - before);
 	/* Those that were overwritten before. */
 	if (refused - before > (uint64) given)
 		pooldiag_counters_refused(&sample->pools, sample->pools.capacity,
@@ -277,6 +282,7 @@ take_sample(void)
 
 	(void) hear_sessions();
 	pooldiag_sample_clear_counts(sample);
+	pooldiag_outlook_begin(sample);
 	pooldiag_watch_begin();
 	if (sample->waits_resets != pooldiag_counters_resets())
 	{
@@ -299,7 +305,6 @@ take_sample(void)
 	pooldiag_sample_raise_peaks(sample, now);
 	sample->most_connections = pooldiag_counters_take_peak();
 	pooldiag_sample_raise_connections(sample, sample->most_connections, now);
-	pooldiag_advisor_watch(sample, now);
 }
 
 /* One tick: a sample, published with what earlier ticks cost, and whoever waits for it is told. The last one judges nothing. */
@@ -320,8 +325,10 @@ tick(bool is_last)
 	drain_refusals();
 	pooldiag_flows_take(sample->pools.capacity, active, refused, sample->at);
 	pooldiag_series_feed(sample);
+	if (pooldiag_outlook_finish(sample, asked) && !is_last)
+		pooldiag_advisor_watch(sample);
 	if (!is_last)
-		told = pooldiag_watch_evaluate(sample, refused, asked, sample->at);
+		told = pooldiag_watch_evaluate(sample, asked, sample->at);
 	sample->self.ticks++;
 	pooldiag_shared_publish(sample);
 	if (told)
@@ -354,6 +361,16 @@ obey(void)
 	}
 }
 
+/* How the canary has fared is judged at once, not with the next tick. */
+static void
+judge_canary(void)
+{
+	if (!pooldiag_watch_canary(sample, GetCurrentTimestamp()))
+		return;
+	pooldiag_shared_publish(sample);
+	pooldiag_watch_tell(sample);
+}
+
 /* Goes on from the sample that a former sampler has left, or begins a new one. */
 static void
 start_sampling(void)
@@ -376,11 +393,13 @@ start_sampling(void)
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
 	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size() +
-								 pooldiag_flows_size(sample->pools.capacity);
+								 pooldiag_flows_size(sample->pools.capacity) +
+								 pooldiag_outlook_private_size(sample->pools.capacity);
 	audience = audience_of_sample();
 	pooldiag_presence_recount(pooldiag_presence, &audience);
 	refused = pooldiag_refusals_taken_up();
-	pooldiag_watch_start(sample, refused);
+	pooldiag_watch_start(sample);
+	pooldiag_outlook_start(sample);
 	configure();
 
 	pooldiag_worker_publish(POOLDIAG_SAMPLER);
@@ -416,6 +435,7 @@ pooldiag_sampler_main(Datum main_arg)
 		}
 
 		obey();
+		judge_canary();
 		now = pooldiag_clock_ms();
 		if (now >= next)
 		{
@@ -441,6 +461,24 @@ pooldiag_sampler_main(Datum main_arg)
 	/* For whoever comes next, and the state file. */
 	tick(true);
 	proc_exit(1);
+}
+
+/*
+ * In the sampler: a regular slot as its last tick has seen it, with its pool; NULL if nobody held it, or another process
+ * than that one (0: any).
+ */
+const PoolDiagBackend *
+pooldiag_sampler_seen(int procno, int pid, int *pool)
+{
+	const SlotMemory *slot;
+
+	if (procno >= MaxConnections)
+		return NULL;
+	slot = &slots[procno];
+	if (slot->backend.pid == 0 || (pid != 0 && slot->backend.pid != pid))
+		return NULL;
+	*pool = slot->pool;
+	return &slot->backend;
 }
 
 /*

@@ -253,7 +253,7 @@ pooldiag_report(PG_FUNCTION_ARGS)
 	List *advice;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	live = pooldiag_live_read(0);
+	live = pooldiag_live_read(POOLDIAG_READ_XMIN);
 	advice = pooldiag_advisor_advise(live);
 	put_head(result, live, advice);
 	put_slots(result, live);

@@ -323,6 +323,15 @@ pooldiag_series_feed(PoolDiagSample *sample)
 	}
 }
 
+/* What history says of a pool of the sampler's directory, or of the server (NULL). Only the sampler calls it. */
+void
+pooldiag_series_past(const PoolDiagPool *row, TimestampTz now, PoolDiagPast *past)
+{
+	pooldiag_past_read(series_of(row == NULL ? server : pool_slot(row->series)),
+					   row == NULL ? pooldiag_history_server_tiers : pooldiag_history_pool_tiers,
+					   now, past);
+}
+
 /* Asks the sampler to forget all history; it has when the next tick is over. */
 void
 pooldiag_history_reset(void)

@@ -22,6 +22,7 @@ extern void pooldiag_series_attach(char *at, bool made);
 extern void pooldiag_series_feed(PoolDiagSample *sample);
 extern void
 pooldiag_series_rates(const PoolDiagPools *directory, int index, TimestampTz now, double *rates);
+extern void pooldiag_series_past(const PoolDiagPool *row, TimestampTz now, PoolDiagPast *past);
 extern PoolDiagSeries *pooldiag_series_read(const char *pool);
 extern PoolDiagSeriesUse pooldiag_series_use(void);
 extern void pooldiag_history_reset(void);

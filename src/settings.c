@@ -19,7 +19,12 @@
 
 int pooldiag_max_pools = 64;
 int pooldiag_sample_interval = 1000;
+int pooldiag_advice_window;
 int pooldiag_operation_timeout = 30000;
+int pooldiag_operation_interval = 10000;
+char *pooldiag_database = NULL;
+int pooldiag_canary_write = POOLDIAG_CANARY_WRITE_AUTO;
+char *pooldiag_notify_channel = NULL;
 bool pooldiag_track_query_text = true;
 int pooldiag_slow_query_threshold = 30000;
 int pooldiag_slow_query_log_size = 1024;
@@ -38,15 +43,11 @@ static int reset_timeout = 60;
 static int half_open_samples = 3;
 
 /* Settings of parts that are still to come. */
-static int operation_interval = 10000;
-static char *database = NULL;
-static int canary_write = 0;
 static int http_port = 0;
 static char *http_listen_addresses = NULL;
 static int http_access = 0;
 static char *http_token_file = NULL;
 static char *http_hosts = NULL;
-static char *notify_channel = NULL;
 
 static const struct config_enum_entry environments[] = {
 	{"development", POOLDIAG_ENV_DEVELOPMENT, false},
@@ -55,7 +56,10 @@ static const struct config_enum_entry environments[] = {
 	{NULL, 0, false}};
 
 static const struct config_enum_entry canary_writes[] = {
-	{"auto", 0, false}, {"always", 1, false}, {"off", 2, false}, {NULL, 0, false}};
+	{"auto", POOLDIAG_CANARY_WRITE_AUTO, false},
+	{"always", POOLDIAG_CANARY_WRITE_ALWAYS, false},
+	{"off", POOLDIAG_CANARY_WRITE_OFF, false},
+	{NULL, 0, false}};
 
 static const struct config_enum_entry http_accesses[] = {
 	{"summary", 0, false}, {"all", 1, false}, {NULL, 0, false}};
@@ -275,6 +279,9 @@ define_sampling_settings(GucContext at_start)
 			   "having leaked.",
 			   "A pool can state its own with leak=.", &leak_threshold, 60000, 1, INT_MAX,
 			   PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("pooldiag.advice_window",
+			   "Sets how far back those recommendations look that count what has happened.", NULL,
+			   &pooldiag_advice_window, 300, 1, 3600, PGC_SIGHUP, GUC_UNIT_S);
 	DefineCustomBoolVariable("pooldiag.track_query_text",
 							 "Shows the text of statements, not only their ids and times.",
 							 "While it is off, the text of slow statements isn't kept either.",
@@ -285,6 +292,32 @@ define_sampling_settings(GucContext at_start)
 	define_int("pooldiag.alert_log_size", "Sets how many alerts are kept.",
 			   "Older ones make way for newer ones.", &pooldiag_alert_log_size, 1024, 16, 65536,
 			   at_start, 0);
+}
+
+/* Longer names would be cut by the server. */
+static bool
+check_name(const char *what, const char *name)
+{
+	if (strlen(name) < NAMEDATALEN)
+		return true;
+	GUC_check_errdetail("The name of a %s has at most %d bytes.", what, NAMEDATALEN - 1);
+	return false;
+}
+
+static bool
+check_database(char **newval, void **extra, GucSource source)
+{
+	if ((*newval)[0] != '\0')
+		return check_name("database", *newval);
+	GUC_check_errdetail("It must name a database.");
+	GUC_check_errhint("The canary needs one to connect to; \"postgres\" is there on most servers.");
+	return false;
+}
+
+static bool
+check_notify_channel(char **newval, void **extra, GucSource source)
+{
+	return check_name("channel", *newval);
 }
 
 static void
@@ -304,7 +337,9 @@ define_breaker_settings(void)
 			   "Sets how many consecutive healthy evaluations close a half-open breaker.", NULL,
 			   &half_open_samples, 3, 1, 1000000, PGC_SIGHUP, 0);
 	define_string("pooldiag.notify_channel", "Names the channel on which alerts are notified.",
-				  NOT_ACTED_ON, &notify_channel, "pooldiag", NULL);
+				  "Listeners of it in the database pooldiag.database get each as JSON; an empty "
+				  "name switches that off.",
+				  &pooldiag_notify_channel, "pooldiag", check_notify_channel);
 }
 
 static void
@@ -315,13 +350,15 @@ define_operation_settings(void)
 			   "One that takes longer counts as timed out, whatever becomes of it.",
 			   &pooldiag_operation_timeout, 30000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
 	define_int("pooldiag.operation_interval", "Sets the time between two tries of the canary.",
-			   NOT_ACTED_ON, &operation_interval, 10000, 1000, 3600 * 1000, PGC_SIGHUP,
-			   GUC_UNIT_MS);
-	define_string("pooldiag.database", "Names the database in which the canary runs.", NOT_ACTED_ON,
-				  &database, "postgres", NULL);
+			   "The canary connects to a database, runs a statement, and commits.",
+			   &pooldiag_operation_interval, 10000, 1000, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_string("pooldiag.database", "Names the database in which the canary runs.",
+				  "Alerts are notified to its listeners.", &pooldiag_database, "postgres",
+				  check_database);
 	DefineCustomEnumVariable("pooldiag.canary_write", "Sets when the canary commits a WAL record.",
-							 NOT_ACTED_ON, &canary_write, 0, canary_writes, PGC_SIGHUP, 0, NULL,
-							 NULL, NULL);
+							 "\"auto\" does if others have written WAL since its last try.",
+							 &pooldiag_canary_write, POOLDIAG_CANARY_WRITE_AUTO, canary_writes,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
 static void

@@ -9,9 +9,22 @@
 #include "grammar.h"
 #include "presets.h"
 
+/* When the canary commits something. */
+typedef enum PoolDiagCanaryWrite
+{
+	POOLDIAG_CANARY_WRITE_AUTO, /* if others have since its last try */
+	POOLDIAG_CANARY_WRITE_ALWAYS,
+	POOLDIAG_CANARY_WRITE_OFF
+} PoolDiagCanaryWrite;
+
 extern int pooldiag_max_pools;
-extern int pooldiag_sample_interval;   /* milliseconds */
-extern int pooldiag_operation_timeout; /* milliseconds */
+extern int pooldiag_sample_interval;	/* milliseconds */
+extern int pooldiag_advice_window;		/* seconds */
+extern int pooldiag_operation_timeout;	/* milliseconds */
+extern int pooldiag_operation_interval; /* milliseconds */
+extern char *pooldiag_database;
+extern int pooldiag_canary_write;	  /* a PoolDiagCanaryWrite */
+extern char *pooldiag_notify_channel; /* empty: none */
 extern bool pooldiag_track_query_text;
 extern int pooldiag_slow_query_threshold; /* milliseconds */
 extern int pooldiag_slow_query_log_size;

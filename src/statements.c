@@ -40,6 +40,7 @@
 #include "counters.h"
 #include "holds.h"
 #include "outcome.h"
+#include "scans.h"
 #include "settings.h"
 #include "slowlog.h"
 #include "statements.h"
@@ -123,6 +124,16 @@ note_slow(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *que
 static void
 count_after_reset(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *query);
 
+static pg_noinline void
+count_failure(PoolDiagSlot *slot)
+{
+	int sqlstate;
+
+	slot->sums[POOLDIAG_FAILURES]++;
+	if (pooldiag_outcome_of_error(&sqlstate) == POOLDIAG_CANCELED)
+		slot->sums[POOLDIAG_CANCELS]++;
+}
+
 /* What may have to call something does so last, so that nothing has to be kept for what comes after it. */
 static void
 count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuery *query)
@@ -138,8 +149,8 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuer
 	slot->sums[POOLDIAG_STATEMENTS]++;
 	slot->sums[POOLDIAG_STATEMENT_US] += us;
 	slot->sums[POOLDIAG_ROWS] += rows;
-	if (failed)
-		slot->sums[POOLDIAG_FAILURES]++;
+	if (unlikely(failed))
+		count_failure(slot);
 	pooldiag_count_duration(slot->statement, us);
 	counted_in_transaction++;
 	if (is_slow(slot, us))
@@ -218,8 +229,8 @@ leave_open(TimestampTz begin, TimestampTz ran, int64 earlier_us, uint64 rows)
 	current.runs = false;
 }
 
-/* A statement has run; inside a transaction block that is its end. */
-static pg_attribute_always_inline void
+/* A statement has run; inside a transaction block that is its end. Returns how long it took, until now. */
+static pg_attribute_always_inline int64
 statement_ran(TimestampTz begin, uint64 rows)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -229,11 +240,12 @@ statement_ran(TimestampTz begin, uint64 rows)
 		last_end = now;
 		count_statement(now - begin, rows, false, now, &current.query);
 		current.runs = false;
-		return;
+		return now - begin;
 	}
 	leave_open(begin, now, 0, rows);
 	if (is_slow(pooldiag_my_slot, now - begin))
 		pooldiag_slowlog_take_text(&current.query);
+	return now - begin;
 }
 
 /* Is it over when ExecutorRun returns? What modifies has triggers to run in ExecutorFinish. */
@@ -309,7 +321,7 @@ end_all_suspended(TimestampTz end)
 }
 
 /* A part of a query has run: its portal was suspended before, or may be now. */
-static pg_noinline void
+static pg_noinline int64
 part_of_query_ran(const QueryDesc *query, uint64 limit)
 {
 	TimestampTz begin = begin_of_statement();
@@ -329,24 +341,33 @@ part_of_query_ran(const QueryDesc *query, uint64 limit)
 		entry->rows = rows;
 		any_suspended++;
 		current.open = false;
-		return;
+		return entry->us;
 	}
 	if (is_slow(pooldiag_my_slot, earlier_us + (now - begin)))
 		pooldiag_slowlog_take_text(&current.query);
 	if (in_block)
 		end_current(now, false);
+	return earlier_us + (now - begin);
 }
 
-/* The executor has come to the end of what one Execute message, or the simple protocol, asked for. */
-static pg_attribute_always_inline void
+/*
+ * The executor has come to the end of what one Execute message, or the simple protocol, asked for. Returns how long that
+ * took.
+ */
+static pg_attribute_always_inline int64
 query_ran(const QueryDesc *query, uint64 limit)
 {
 	if (unlikely(limit != 0 || any_suspended > 0))
-	{
-		part_of_query_ran(query, limit);
-		return;
-	}
-	statement_ran(begin_of_statement(), query->estate->es_processed);
+		return part_of_query_ran(query, limit);
+	return statement_ran(begin_of_statement(), query->estate->es_processed);
+}
+
+/* Where a query was slow, its plan is of interest. */
+static inline void
+look_at_plan(const QueryDesc *query, int64 us)
+{
+	if (is_slow(pooldiag_my_slot, us))
+		pooldiag_scans_note(query, us);
 }
 
 /*
@@ -380,7 +401,7 @@ executor_run(POOLDIAG_EXECUTOR_RUN_PARAMS)
 		standard_ExecutorRun(POOLDIAG_EXECUTOR_RUN_ARGS);
 	level = before;
 	if (mine && reads)
-		query_ran(queryDesc, count);
+		look_at_plan(queryDesc, query_ran(queryDesc, count));
 }
 
 static inline void
@@ -409,7 +430,7 @@ executor_finish(QueryDesc *queryDesc)
 	finish(queryDesc);
 	level = before;
 	if (mine)
-		query_ran(queryDesc, 0);
+		look_at_plan(queryDesc, query_ran(queryDesc, 0));
 }
 
 /* A portal is closed; where it was suspended, its statement has come to its end. */
@@ -440,6 +461,7 @@ end_failed_block(TimestampTz end)
 	pooldiag_counters_follow_reset();
 	pooldiag_counters_settle(pooldiag_my_slot);
 	count_transaction(pooldiag_my_slot, failed_since, end);
+	pooldiag_my_slot->sums[POOLDIAG_LOST]++;
 	failed_since = 0;
 	counted_in_transaction = 0;
 	idle_in_transaction = 0;
@@ -466,7 +488,7 @@ transaction_command_ran(TransactionStmtKind kind, bool chain)
 			if (failed_since != 0)
 			{
 				Assert(in_block);
-				statement_ran(begin, 0);
+				(void) statement_ran(begin, 0);
 				end_failed_block(last_end);
 				in_block = chain;
 				return;
@@ -482,7 +504,7 @@ transaction_command_ran(TransactionStmtKind kind, bool chain)
 		default:
 			break;
 	}
-	statement_ran(begin, 0);
+	(void) statement_ran(begin, 0);
 }
 
 /* What a utility command is that neither begins nor ends anything. */
@@ -522,8 +544,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		transaction_command_ran((TransactionStmtKind) kind, chain);
 		return;
 	}
-	statement_ran(begin_of_statement(),
-				  qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
+	(void) statement_ran(begin_of_statement(),
+						 qc != NULL && qc->commandTag != CMDTAG_UNKNOWN ? qc->nprocessed : 0);
 }
 
 /* Has an error brought us here, one that nobody has caught? */
@@ -576,15 +598,22 @@ statement_failed(TimestampTz now)
 	last_end = now;
 }
 
-/* A transaction has ended; was it one that a client began, rather than the server at a Parse? */
+/*
+ * A transaction has ended; was it one that a client began, rather than the server at a Parse? What it has written, if
+ * anything, goes by an XID, and is counted as that.
+ */
 static pg_attribute_always_inline void
-transaction_ended(TimestampTz now)
+transaction_ended(TimestampTz now, PoolDiagCount written)
 {
 	PoolDiagSlot *slot = pooldiag_my_slot;
 
 	pooldiag_counters_settle(slot);
 	if (counted_in_transaction > 0 || in_block)
+	{
 		count_transaction(slot, GetCurrentTransactionStartTimestamp(), now);
+		if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+			slot->sums[written]++;
+	}
 	counted_in_transaction = 0;
 	idle_in_transaction = 0;
 	in_block = chains;
@@ -597,6 +626,7 @@ static pg_noinline void
 transaction_aborted(TimestampTz now)
 {
 	bool is_running = pooldiag_backends_am_running();
+	bool failed = false;
 
 	pooldiag_counters_follow_reset();
 	if (current.open && current.rolls_back)
@@ -605,7 +635,10 @@ transaction_aborted(TimestampTz now)
 		last_end = now;
 	}
 	else if (is_uncaught_error() || (proc_exit_inprogress && is_running))
+	{
 		statement_failed(now);
+		failed = true;
+	}
 	else
 	{
 		/* A procedure that rolls back, or a session that ends while it is idle in transaction. */
@@ -613,7 +646,7 @@ transaction_aborted(TimestampTz now)
 			idle_in_transaction += Max(now - last_end, 0);
 		if (level == 0)
 			current.runs = false;
-		transaction_ended(now);
+		transaction_ended(now, POOLDIAG_LOST);
 		return;
 	}
 	end_all_suspended(now);
@@ -623,7 +656,10 @@ transaction_aborted(TimestampTz now)
 		committing = false;
 		return;
 	}
-	transaction_ended(now);
+	/* An error loses what was read as well. */
+	if (failed && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		pooldiag_my_slot->sums[POOLDIAG_LOST]++;
+	transaction_ended(now, POOLDIAG_LOST);
 }
 
 static pg_noinline void
@@ -638,7 +674,7 @@ transaction_committed(void)
 	}
 	if (unlikely(any_suspended > 0) && level == 0)
 		end_all_suspended(now);
-	transaction_ended(now);
+	transaction_ended(now, POOLDIAG_WRITES);
 }
 
 static void

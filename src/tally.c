@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "tally.h"
+#include "thresholds.h"
 
 static bool
 longer_than(int64_t since, int64_t now, int64_t limit_ms)
@@ -31,6 +32,28 @@ pooldiag_is_leak(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limit
 		   longer_than(counted->state_change, now, limits->leak_ms);
 }
 
+/* Has it been idle in a transaction that has failed for longer than anybody needs to notice? */
+bool
+pooldiag_is_aborted(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits, int64_t now)
+{
+	int64_t limit;
+
+	if (counted->state != POOLDIAG_IDLE_IN_TRANSACTION_ABORTED)
+		return false;
+	limit = limits->leak_ms < POOLDIAG_ABORTED_MS ? limits->leak_ms : POOLDIAG_ABORTED_MS;
+	return longer_than(counted->state_change, now, limit);
+}
+
+/* Did its last statement begin when the pool should have replaced it already? */
+bool
+pooldiag_is_unrecycled(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits)
+{
+	/* The first line spares most connections the division. */
+	return longer_than(counted->backend_start, counted->query_start, limits->recycle_ms) &&
+		   longer_than(counted->backend_start, counted->query_start,
+					   limits->recycle_ms / 100 * POOLDIAG_RECYCLE_PERCENT);
+}
+
 /* Adds one connection. Without limits (it has no pool) only what needs none is counted. */
 void
 pooldiag_tally_add(PoolDiagTally *tally, const PoolDiagCounted *counted,
@@ -44,6 +67,14 @@ pooldiag_tally_add(PoolDiagTally *tally, const PoolDiagCounted *counted,
 		return;
 	if (longer_than(counted->backend_start, now, limits->recycle_ms))
 		tally->over_recycle++;
+	if (pooldiag_is_unrecycled(counted, limits))
+		tally->unrecycled++;
+	if (pooldiag_is_aborted(counted, limits, now))
+	{
+		tally->aborted++;
+		if (tally->oldest_aborted == 0 || counted->state_change < tally->oldest_aborted)
+			tally->oldest_aborted = counted->state_change;
+	}
 	if (pooldiag_is_leak(counted, limits, now))
 	{
 		tally->leaks++;

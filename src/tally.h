@@ -28,12 +28,15 @@ typedef struct PoolDiagTally
 {
 	int connections;
 	int by_state[POOLDIAG_STATES];
-	int waiting;		 /* for a heavyweight lock */
-	int slow;			 /* running a statement for longer than the pool's slow */
-	int leaks;			 /* idle in transaction for longer than the pool's leak */
-	int over_recycle;	 /* older than the pool's recycle */
-	int64_t oldest_slow; /* query_start of the one that has run longest */
-	int64_t oldest_leak; /* state_change of the one that has idled longest */
+	int waiting;			/* for a heavyweight lock */
+	int slow;				/* running a statement for longer than the pool's slow */
+	int leaks;				/* idle in transaction for longer than the pool's leak */
+	int over_recycle;		/* older than the pool's recycle */
+	int unrecycled;			/* used when they were older than that already */
+	int aborted;			/* idle in a failed transaction for too long */
+	int64_t oldest_aborted; /* state_change of the one that has been for longest */
+	int64_t oldest_slow;	/* query_start of the one that has run longest */
+	int64_t oldest_leak;	/* state_change of the one that has idled longest */
 } PoolDiagTally;
 
 /* The largest value that a figure has had. */
@@ -47,6 +50,10 @@ extern bool
 pooldiag_is_slow(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits, int64_t now);
 extern bool
 pooldiag_is_leak(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits, int64_t now);
+extern bool
+pooldiag_is_aborted(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits, int64_t now);
+extern bool
+pooldiag_is_unrecycled(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits);
 extern void pooldiag_tally_add(PoolDiagTally *tally, const PoolDiagCounted *counted,
 							   const PoolDiagPoolLimits *limits, int64_t now);
 extern int pooldiag_tally_checked_out(const PoolDiagTally *tally);

@@ -9,14 +9,28 @@
 
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "text.h"
+
+/* What a text has to be: of the database's encoding; in a worker without one, whose texts go into documents, UTF-8. */
+static int
+encoding_here(void)
+{
+	return OidIsValid(MyDatabaseId) ? GetDatabaseEncoding() : PG_UTF8;
+}
+
+static bool
+is_right(const char *bytes, int length)
+{
+	return pg_verify_mbstr(encoding_here(), bytes, length, true);
+}
 
 /* Is it of the database's encoding as it is? */
 bool
 pooldiag_text_is_clean(const char *bytes)
 {
-	return pg_verifymbstr(bytes, (int) strlen(bytes), true);
+	return is_right(bytes, (int) strlen(bytes));
 }
 
 /*
@@ -31,14 +45,14 @@ pooldiag_text_clean(const char *bytes)
 	char *clean;
 	char *to;
 
-	if (pg_verifymbstr(bytes, left, true))
+	if (is_right(bytes, left))
 		return (char *) bytes;
 	clean = to = palloc(left + 1);
 	while (left > 0)
 	{
-		int length = pg_encoding_mblen(GetDatabaseEncoding(), bytes);
+		int length = pg_encoding_mblen(encoding_here(), bytes);
 
-		if (length > left || !pg_verifymbstr(bytes, length, true))
+		if (length > left || !is_right(bytes, length))
 		{
 			*to++ = '?';
 			length = 1;

@@ -6,6 +6,9 @@
  * monotonic clock, however many there are in it; where there is less than one a second, with each; and with a tick that
  * somebody has asked for. So an evaluation always has something new to judge.
  *
+ * The breaker of operations alone is evaluated with each try of the canary that has ended, or should have; and it says
+ * whether there is to be one.
+ *
  * The states of breakers are part of the sample (those of pools, of their rows), and outlive the sampler, not the server,
  * with it. What they have done is told when that sample has been published: by alerts.
  *
@@ -16,11 +19,15 @@
 #include <math.h>
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "alerts.h"
+#include "canary.h"
+#include "capture.h"
 #include "clock.h"
 #include "flows.h"
 #include "json.h"
+#include "operation.h"
 #include "orders.h"
 #include "refusals.h"
 #include "settings.h"
@@ -28,6 +35,11 @@
 #include "watch.h"
 
 #define EVALUATION_MS 1000
+/* As many tries of the canary as are looked back at. */
+#define CANARY_TRIES 32
+
+/* Bytes that the number of an incident takes in the evidence, with the end of that. */
+#define INCIDENT_MEMBER 40
 
 /* What a breaker has done that is to be told. */
 typedef struct News
@@ -36,6 +48,8 @@ typedef struct News
 	int pool; /* its row, for that kind */
 	PoolDiagBreakerEvent event;
 	TimestampTz at;
+	bool is_late; /* it has been so for some time, and nobody was told */
+	bool opens;	  /* it has opened, which is an incident, whoever is told */
 } News;
 
 /* Of this tick. */
@@ -43,39 +57,31 @@ static double now_ms = 0;
 static PoolDiagAged aged;
 
 /* Since the last evaluation. */
-static uint64 refused_before = 0;
-static uint64
-	refused_by_reason[POOLDIAG_REASONS]; /* up to it, since the server's start or a reset */
+static uint64 refused = 0;
+static uint64 refused_by_reason[POOLDIAG_REASONS]; /* of them, those that are known one by one */
 static int64 finished = 0;
 static int64 failed = 0;
 static double next_evaluation = 0;
+static uint32 canary_tries = 0; /* up to the one that was judged last */
 
 /* What the evidence of the last evaluation is made of. */
 static uint64 refused_now[POOLDIAG_REASONS];
-static int64 finished_now = 0;
-static int64 failed_now = 0;
 
-static News *news = NULL; /* room for one a breaker */
+static News *news =
+	NULL; /* room for one a breaker, and for so many of one as there may be tries of the canary */
 static int news_count = 0;
 static MemoryContext context = NULL;
 
-static void
-count_reasons(uint64 *counts)
-{
-	for (int reason = 0; reason < POOLDIAG_REASONS; reason++)
-		counts[reason] = pg_atomic_read_u64(&pooldiag_ledger->counters[reason].refused);
-}
-
-/* In a new sampler. refused is how many connections the server has refused up to now. */
+/* In a new sampler. */
 void
-pooldiag_watch_start(const PoolDiagSample *sample, uint64 refused)
+pooldiag_watch_start(const PoolDiagSample *sample)
 {
-	news = MemoryContextAlloc(TopMemoryContext,
-							  sizeof(News) * (POOLDIAG_SERVER_BREAKERS + sample->pools.capacity));
+	news = MemoryContextAlloc(
+		TopMemoryContext,
+		sizeof(News) * (POOLDIAG_SERVER_BREAKERS + sample->pools.capacity + CANARY_TRIES));
 	context = AllocSetContextCreate(TopMemoryContext, "pooldiag alerts", 0, 1024, 8192);
-	refused_before = refused;
-	count_reasons(refused_by_reason);
 	next_evaluation = pooldiag_clock_ms();
+	canary_tries = pooldiag_operation_outcomes(POOLDIAG_OPERATION_CANARY).count;
 }
 
 /* Puts the settings that this process has read in force; the states of breakers stay. */
@@ -114,55 +120,61 @@ pooldiag_watch_connection(PoolDiagAge *age, const PoolDiagBackend *backend,
 	pooldiag_ages_add(&aged, age, backend->pid, &counted, limits, (int64) now_ms);
 }
 
-static double
-percent(double part, double whole)
-{
-	return whole > 0 ? 100 * part / whole : NAN;
-}
-
 static void
 observe(PoolDiagSample *sample)
 {
 	PoolDiagWatched *breakers = sample->breakers;
 	PoolDiagPools *pools = &sample->pools;
 
-	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_SLOTS],
-							  percent(sample->server.connections, pooldiag_backends_usable()));
+	pooldiag_breakers_observe_share(&breakers[POOLDIAG_BREAKER_SLOTS], sample->server.connections,
+									pooldiag_backends_usable());
 	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_SLOW_QUERIES], aged.slow);
 	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_LEAKS], aged.leaks);
 	pooldiag_breakers_observe(&breakers[POOLDIAG_BREAKER_LOCK_WAITS], sample->server.waiting);
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
-		pooldiag_breakers_observe(
-			&pools->rows[i].watched,
-			percent(pools->rows[i].tally.connections, (double) pools->rows[i].limits.capacity));
+		pooldiag_breakers_observe_share(&pools->rows[i].watched, pools->rows[i].tally.connections,
+										(double) pools->rows[i].limits.capacity);
+}
+
+/* So many connections were refused. */
+void
+pooldiag_watch_refused(uint64 count)
+{
+	refused += count;
+}
+
+/* One of them was refused for that reason. */
+void
+pooldiag_watch_refused_for(PoolDiagReason reason)
+{
+	refused_by_reason[reason]++;
+}
+
+static void
+forget_counted(PoolDiagBreakerKind kind)
+{
+	if (kind == POOLDIAG_BREAKER_REFUSALS)
+	{
+		refused = 0;
+		memset(refused_by_reason, 0, sizeof(refused_by_reason));
+	}
+	else if (kind == POOLDIAG_BREAKER_ERRORS)
+		finished = failed = 0;
 }
 
 /* What is counted from one evaluation to the next, rather than seen in a sample. */
 static void
-observe_counted(PoolDiagSample *sample, uint64 refused)
+observe_counted(PoolDiagSample *sample)
 {
-	uint64 counts[POOLDIAG_REASONS];
-
-	count_reasons(counts);
-	for (int reason = 0; reason < POOLDIAG_REASONS; reason++)
-	{
-		uint64 before = refused_by_reason[reason];
-
-		/* A reset in between takes some away. */
-		refused_now[reason] = counts[reason] - (counts[reason] < before ? 0 : before);
-		refused_by_reason[reason] = counts[reason];
-	}
-	pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_REFUSALS],
-							  (double) (refused - refused_before));
-	refused_before = refused;
-
-	finished_now = finished;
-	failed_now = failed;
-	finished = failed = 0;
-	pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_ERRORS],
-							  finished_now < POOLDIAG_ERRORS_LEAST
-								  ? NAN
-								  : percent((double) failed_now, (double) finished_now));
+	memcpy(refused_now, refused_by_reason, sizeof(refused_now));
+	pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_REFUSALS], (double) refused);
+	forget_counted(POOLDIAG_BREAKER_REFUSALS);
+	if (finished < POOLDIAG_ERRORS_LEAST)
+		pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_ERRORS], NAN);
+	else
+		pooldiag_breakers_observe_share(&sample->breakers[POOLDIAG_BREAKER_ERRORS], (double) failed,
+										(double) finished);
+	forget_counted(POOLDIAG_BREAKER_ERRORS);
 }
 
 static void
@@ -175,8 +187,47 @@ add_news(PoolDiagWatched *watched, PoolDiagBreakerKind kind, int pool, PoolDiagB
 	added->kind = kind;
 	added->pool = pool;
 	added->at = clocks->now;
-	if (added->event != POOLDIAG_BREAKER_NOTHING)
+	added->is_late = added->event == POOLDIAG_BREAKER_OPENED && event != added->event;
+	added->opens =
+		event == POOLDIAG_BREAKER_OPENED && watched->mode != POOLDIAG_BREAKER_MODE_METRICS_ONLY;
+	if (added->event != POOLDIAG_BREAKER_NOTHING || added->opens)
 		news_count++;
+}
+
+/* Has the canary tried, or not, as its breaker stands. */
+static void
+steer_canary(const PoolDiagSample *sample)
+{
+	const PoolDiagWatched *watched = &sample->breakers[POOLDIAG_BREAKER_OPERATIONS];
+
+	pooldiag_canary_hold(
+		!pooldiag_breaker_may_try(&watched->breaker, &watched->rules, (int64) pooldiag_clock_ms()));
+}
+
+/*
+ * The breaker of operations judges the tries of the canary that have ended since it was here last. True if there is
+ * something to tell.
+ */
+bool
+pooldiag_watch_canary(PoolDiagSample *sample, TimestampTz now)
+{
+	PoolDiagClocks clocks = {(int64) pooldiag_clock_ms(), now};
+	PoolDiagOutcomes outcomes = pooldiag_operation_outcomes(POOLDIAG_OPERATION_CANARY);
+	uint32 tries = Min(outcomes.count - canary_tries, CANARY_TRIES);
+	PoolDiagWatched *watched = &sample->breakers[POOLDIAG_BREAKER_OPERATIONS];
+
+	if (tries == 0)
+		return false;
+	canary_tries = outcomes.count;
+	news_count = 0;
+	while (tries-- > 0)
+	{
+		pooldiag_breakers_observe(watched, (outcomes.failed >> tries) & 1);
+		add_news(watched, POOLDIAG_BREAKER_OPERATIONS, POOLDIAG_NO_POOL,
+				 pooldiag_breakers_evaluate(watched, &clocks), &clocks);
+	}
+	steer_canary(sample);
+	return news_count > 0;
 }
 
 static bool
@@ -191,11 +242,11 @@ is_due(bool asked)
 }
 
 /*
- * A tick has counted: the breakers see it, and are evaluated if that is due, or was asked for. refused is how many
- * connections the server has refused up to now. True if there is something to tell.
+ * A tick has counted: the breakers see it, and are evaluated if that is due, or was asked for. True if there is something
+ * to tell.
  */
 bool
-pooldiag_watch_evaluate(PoolDiagSample *sample, uint64 refused, bool asked, TimestampTz now)
+pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now)
 {
 	PoolDiagClocks clocks = {(int64) now_ms, now};
 	PoolDiagPools *pools = &sample->pools;
@@ -209,7 +260,7 @@ pooldiag_watch_evaluate(PoolDiagSample *sample, uint64 refused, bool asked, Time
 	news_count = 0;
 	if (!is_due(asked))
 		return false;
-	observe_counted(sample, refused);
+	observe_counted(sample);
 	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
 	{
 		PoolDiagWatched *watched = &sample->breakers[kind];
@@ -224,6 +275,7 @@ pooldiag_watch_evaluate(PoolDiagSample *sample, uint64 refused, bool asked, Time
 		add_news(watched, POOLDIAG_BREAKER_POOL, i, pooldiag_breakers_evaluate(watched, &clocks),
 				 &clocks);
 	}
+	steer_canary(sample);
 	return news_count > 0;
 }
 
@@ -273,9 +325,48 @@ pooldiag_watch_obey(PoolDiagSample *sample, TimestampTz now)
 		pooldiag_orders_done(POOLDIAG_OBEYED_NO_BREAKER);
 		return false;
 	}
+	if (ordered.order != POOLDIAG_ORDER_SILENCE)
+		forget_counted(kind);
 	add_news(watched, kind, pool,
 			 pooldiag_breakers_obey(watched, ordered.order, ordered.duration_ms, &clocks), &clocks);
+	steer_canary(sample);
 	return true;
+}
+
+static bool
+is_among(const char *name, const PoolDiagPoolDef *defs, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(defs[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Declared pools are about to be these. Of breakers that leave, and were told to be open, it is told that they are no more. */
+void
+pooldiag_watch_redeclare(const PoolDiagSample *sample, const PoolDiagPoolDef *defs, int count)
+{
+	const PoolDiagPools *pools = &sample->pools;
+
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+	{
+		const PoolDiagPool *pool = &pools->rows[i];
+		PoolDiagAlert alert;
+
+		if (pool->watched.told != POOLDIAG_TOLD_OPEN || is_among(pool->def.name, defs, count))
+			continue;
+		memset(&alert, 0, sizeof(alert));
+		alert.at = GetCurrentTimestamp();
+		alert.kind = POOLDIAG_BREAKER_POOL;
+		alert.event = POOLDIAG_BREAKER_RESETS;
+		alert.severity = POOLDIAG_INFO;
+		alert.limit = pool->watched.limit;
+		pooldiag_breakers_name(POOLDIAG_BREAKER_POOL, pool->def.name, alert.breaker);
+		snprintf(alert.message, sizeof(alert.message),
+				 "%s is no more: its pool is not declared any longer", alert.breaker);
+		strlcpy(alert.evidence, "{}", sizeof(alert.evidence));
+		pooldiag_alerts_raise(&alert);
+	}
 }
 
 static PoolDiagSeverity
@@ -304,14 +395,14 @@ plural(int64 count)
 
 /* What the breaker saw when it was evaluated last: in words, and as the members of a JSON object. */
 static void
-describe(const PoolDiagSample *sample, const News *of, const PoolDiagWatched *watched,
-		 StringInfo words, StringInfo json)
+describe(const News *of, const PoolDiagWatched *watched, StringInfo words, StringInfo json)
 {
-	const PoolDiagPool *pool = of->pool == POOLDIAG_NO_POOL ? NULL : &sample->pools.rows[of->pool];
 	double value = watched->value;
 	double limit = watched->limit;
+	PoolDiagOperationFigures canary;
 	int64 count;
-	int64 of_percent;
+	int64 part = (int64) watched->part;
+	int64 whole = (int64) watched->whole;
 
 	if (!watched->evaluated || isnan(value))
 		return;
@@ -319,22 +410,20 @@ describe(const PoolDiagSample *sample, const News *of, const PoolDiagWatched *wa
 	switch (of->kind)
 	{
 		case POOLDIAG_BREAKER_SLOTS:
-			/* The value may be of an earlier sample of its second. */
-			of_percent = (int64) rint(value * pooldiag_backends_usable() / 100);
 			appendStringInfo(words,
-							 INT64_FORMAT " of %d usable slots are taken (%.1f %%, limit %g %%)",
-							 of_percent, pooldiag_backends_usable(), value, limit);
-			pooldiag_json_int(json, "connections", of_percent);
-			pooldiag_json_int(json, "usable_slots", pooldiag_backends_usable());
+							 INT64_FORMAT " of " INT64_FORMAT
+										  " usable slots are taken (%.1f %%, limit %g %%)",
+							 part, whole, value, limit);
+			pooldiag_json_int(json, "connections", part);
+			pooldiag_json_int(json, "usable_slots", whole);
 			break;
 		case POOLDIAG_BREAKER_POOL:
-			of_percent = (int64) rint(value * (double) pool->limits.capacity / 100);
 			appendStringInfo(words,
 							 INT64_FORMAT " connection%s of a capacity of " INT64_FORMAT
 										  " (%.1f %%, limit %g %%)",
-							 of_percent, plural(of_percent), pool->limits.capacity, value, limit);
-			pooldiag_json_int(json, "connections", of_percent);
-			pooldiag_json_int(json, "capacity", pool->limits.capacity);
+							 part, plural(part), whole, value, limit);
+			pooldiag_json_int(json, "connections", part);
+			pooldiag_json_int(json, "capacity", whole);
 			break;
 		case POOLDIAG_BREAKER_REFUSALS:
 			appendStringInfo(words,
@@ -373,16 +462,36 @@ describe(const PoolDiagSample *sample, const News *of, const PoolDiagWatched *wa
 			appendStringInfo(words,
 							 INT64_FORMAT " of " INT64_FORMAT
 										  " statements have failed (%.1f %%, limit %g %%)",
-							 failed_now, finished_now, value, limit);
-			pooldiag_json_int(json, "failed", failed_now);
-			pooldiag_json_int(json, "finished", finished_now);
+							 part, whole, value, limit);
+			pooldiag_json_int(json, "failed", part);
+			pooldiag_json_int(json, "finished", whole);
 			break;
 		case POOLDIAG_BREAKER_OPERATIONS:
+			pooldiag_operation_read(POOLDIAG_OPERATION_CANARY, &canary);
+			appendStringInfo(words, "the canary's last try has %s",
+							 count > 0 ? "failed" : "succeeded");
+			if (count > 0)
+				appendStringInfo(words, ": %.150s", canary.last_error);
+			pooldiag_json_int(json, "consecutive_failures", watched->breaker.consecutive_failures);
+			pooldiag_json_number(json, "last_ms", canary.last_ms, 1);
 			break;
 	}
 }
 
-/* Raises an alert for each of the news, from a sample that has been published. */
+static void
+describe_for(const News *of, const PoolDiagWatched *watched, StringInfo words, StringInfo json)
+{
+	/* What it sees now is not what opened it. */
+	if (of->is_late)
+	{
+		appendStringInfoString(words, "while it was silenced, and has not closed since");
+		pooldiag_json_time(json, "opened_at", watched->opened_at);
+	}
+	else
+		describe(of, watched, words, json);
+}
+
+/* Takes an incident, and raises an alert, for each of the news, from a sample that has been published. */
 void
 pooldiag_watch_tell(const PoolDiagSample *sample)
 {
@@ -408,7 +517,12 @@ pooldiag_watch_tell(const PoolDiagSample *sample)
 		PoolDiagAlert alert;
 		StringInfoData words;
 		StringInfoData json;
+		int64 incident = 0;
 
+		if (of->opens)
+			incident = pooldiag_capture_take(sample, of->kind, of->pool, refused_now, of->at);
+		if (of->event == POOLDIAG_BREAKER_NOTHING)
+			continue;
 		memset(&alert, 0, sizeof(alert));
 		alert.at = of->at;
 		alert.kind = of->kind;
@@ -421,7 +535,9 @@ pooldiag_watch_tell(const PoolDiagSample *sample)
 		initStringInfo(&words);
 		initStringInfo(&json);
 		pooldiag_json_begin(&json, NULL, '{');
-		describe(sample, of, watched, &words, &json);
+		describe_for(of, watched, &words, &json);
+		if (incident != 0 && json.len + INCIDENT_MEMBER < (int) sizeof(alert.evidence))
+			pooldiag_json_int(&json, "incident", incident);
 		pooldiag_json_end(&json, '}');
 		snprintf(alert.message, sizeof(alert.message), "%s %s%s%s", alert.breaker,
 				 phrases[of->event], words.len > 0 ? ": " : "", words.data);

@@ -6,15 +6,20 @@
 #define POOLDIAG_WATCH_H
 
 #include "ages.h"
+#include "ledger.h"
 #include "sample.h"
 
-extern void pooldiag_watch_start(const PoolDiagSample *sample, uint64 refused);
+extern void pooldiag_watch_start(const PoolDiagSample *sample);
+extern void
+pooldiag_watch_redeclare(const PoolDiagSample *sample, const PoolDiagPoolDef *defs, int count);
 extern void pooldiag_watch_configure(PoolDiagSample *sample);
 extern void pooldiag_watch_begin(void);
 extern void pooldiag_watch_connection(PoolDiagAge *age, const PoolDiagBackend *backend,
 									  const PoolDiagPoolLimits *limits);
-extern bool
-pooldiag_watch_evaluate(PoolDiagSample *sample, uint64 refused, bool asked, TimestampTz now);
+extern void pooldiag_watch_refused(uint64 count);
+extern void pooldiag_watch_refused_for(PoolDiagReason reason);
+extern bool pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now);
+extern bool pooldiag_watch_canary(PoolDiagSample *sample, TimestampTz now);
 extern bool pooldiag_watch_obey(PoolDiagSample *sample, TimestampTz now);
 extern void pooldiag_watch_tell(const PoolDiagSample *sample);
 

@@ -839,7 +839,7 @@ CREATE VIEW pooldiag.alerts AS
 COMMENT ON VIEW pooldiag.alerts IS
 	'What breakers have done, one row for each event, the newest pooldiag.alert_log_size, newest first. Needs shared_preload_libraries.';
 COMMENT ON COLUMN pooldiag.alerts.id IS
-	'Number of the alert, without gaps.';
+	'Number of the alert; later ones have higher ones.';
 COMMENT ON COLUMN pooldiag.alerts.at IS
 	'When it was raised.';
 COMMENT ON COLUMN pooldiag.alerts.breaker IS
@@ -858,6 +858,41 @@ COMMENT ON COLUMN pooldiag.alerts.message IS
 	'The same in a sentence.';
 COMMENT ON COLUMN pooldiag.alerts.evidence IS
 	'Figures behind the value.';
+
+CREATE FUNCTION pooldiag.incidents(
+	OUT id pg_catalog.int8,
+	OUT at pg_catalog.timestamptz,
+	OUT breaker pg_catalog.text,
+	OUT scope pg_catalog.text,
+	OUT verdict pg_catalog.text,
+	OUT remedy pg_catalog.text,
+	OUT report pg_catalog.jsonb
+)
+RETURNS SETOF pg_catalog.record
+AS 'MODULE_PATHNAME', 'pooldiag_incidents'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 16;
+COMMENT ON FUNCTION pooldiag.incidents() IS
+	'The rows of the view pooldiag.incidents.';
+
+CREATE VIEW pooldiag.incidents AS
+	SELECT id, at, breaker, scope, verdict, remedy, report
+	FROM pooldiag.incidents() ORDER BY id DESC;
+COMMENT ON VIEW pooldiag.incidents IS
+	'What led to the opening of a breaker, one row for each time that one went from closed to open, the newest 16, newest first. Needs shared_preload_libraries.';
+COMMENT ON COLUMN pooldiag.incidents.id IS
+	'Number of the incident, without gaps.';
+COMMENT ON COLUMN pooldiag.incidents.at IS
+	'When the breaker opened.';
+COMMENT ON COLUMN pooldiag.incidents.breaker IS
+	'Name of the breaker, as in breakers.';
+COMMENT ON COLUMN pooldiag.incidents.scope IS
+	'What the breaker watches: server or pool.';
+COMMENT ON COLUMN pooldiag.incidents.verdict IS
+	'What led to it, in a sentence. NULL for who may not see all sessions.';
+COMMENT ON COLUMN pooldiag.incidents.remedy IS
+	'SQL that deals with it, or shows where to look; it ends only processes that it names, and only as long as they are at what they were at. NULL for who may not see all sessions.';
+COMMENT ON COLUMN pooldiag.incidents.report IS
+	'What there was: the last two minutes, slots by pool and state, who took the last fifth of the slots, root blockers, waits, the longest transactions, refused connections; up to 10 of each, and how many are not listed. No query text. NULL for who may not see all sessions.';
 
 CREATE FUNCTION pooldiag.recommendations(
 	OUT severity pg_catalog.text,
@@ -886,7 +921,7 @@ COMMENT ON COLUMN pooldiag.recommendations.severity IS
 COMMENT ON COLUMN pooldiag.recommendations.rule IS
 	'Rule that fires.';
 COMMENT ON COLUMN pooldiag.recommendations.subject IS
-	'What it fires for: server, a pool, a setting.';
+	'What it fires for: server, a pool, a role, a database, a setting, a table, a replication slot.';
 COMMENT ON COLUMN pooldiag.recommendations.title IS
 	'What is wrong, in one sentence.';
 COMMENT ON COLUMN pooldiag.recommendations.evidence IS
@@ -896,7 +931,7 @@ COMMENT ON COLUMN pooldiag.recommendations.advice IS
 COMMENT ON COLUMN pooldiag.recommendations.remedy IS
 	'SQL to paste; read it first. Processes are named by pid and backend_start, so that a reused pid is safe.';
 COMMENT ON COLUMN pooldiag.recommendations.first_seen IS
-	'Since when it has fired without a break; NULL: not known (no preloading, or a rule that needs the catalog).';
+	'Since when it has fired without a break; NULL: not known (no preloading).';
 COMMENT ON COLUMN pooldiag.recommendations.last_seen IS
 	'When it was last seen to fire.';
 
@@ -924,7 +959,7 @@ CREATE VIEW pooldiag.operations AS
 COMMENT ON VIEW pooldiag.operations IS
 	'What pooldiag itself does that may wait for a disk, or hang; no session ever waits for it. Since the server''s start. Needs shared_preload_libraries.';
 COMMENT ON COLUMN pooldiag.operations.operation IS
-	'state_file (what outlives the server, each minute) or journal (alerts, at once).';
+	'state_file (what outlives the server, each minute), journal (alerts, at once), canary, notify (alerts to listeners) or limits (of roles and databases, each minute).';
 COMMENT ON COLUMN pooldiag.operations.state IS
 	'idle, running, or overdue: running for longer than pooldiag.operation_timeout.';
 COMMENT ON COLUMN pooldiag.operations.last_started IS
@@ -936,7 +971,7 @@ COMMENT ON COLUMN pooldiag.operations.last_ms IS
 COMMENT ON COLUMN pooldiag.operations.succeeded IS
 	'Tries that did what they should, in time.';
 COMMENT ON COLUMN pooldiag.operations.failed IS
-	'Tries that failed, in time.';
+	'Tries that failed, in time, or could not begin because the one before had not ended.';
 COMMENT ON COLUMN pooldiag.operations.timed_out IS
 	'Tries that took longer than pooldiag.operation_timeout, whatever became of them.';
 COMMENT ON COLUMN pooldiag.operations.consecutive_failures IS
@@ -1012,14 +1047,14 @@ RETURNS pg_catalog.jsonb
 AS 'MODULE_PATHNAME', 'pooldiag_health'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.health() IS
-	'Health in one document: status (healthy, degraded, unhealthy), connection_pool, async_operations, recommendations.';
+	'Health in one document: status (starting, healthy, degraded, unhealthy), database_connected, connection_pool, async_operations, recommendations.';
 
 CREATE FUNCTION pooldiag.health_detailed()
 RETURNS pg_catalog.jsonb
 AS 'MODULE_PATHNAME', 'pooldiag_health_detailed'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.health_detailed() IS
-	'The document of health(), with metrics, pools, server and self.';
+	'The document of health(), with metrics, pools, breakers, server and self.';
 
 CREATE FUNCTION pooldiag.report()
 RETURNS SETOF pg_catalog.text
@@ -1068,7 +1103,7 @@ RETURNS pg_catalog.void
 AS 'MODULE_PATHNAME', 'pooldiag_reset'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.reset(pg_catalog.text) IS
-	'Counts from zero: all (counters, peaks, waits, and what follows), history, refusals, slow_queries, alerts. Needs shared_preload_libraries.';
+	'Counts from zero: all (counters, peaks, waits, and what follows), history, refusals, slow_queries, alerts (with incidents). Needs shared_preload_libraries.';
 
 CREATE FUNCTION pooldiag.set_pool(
 	name pg_catalog.text,
@@ -1118,6 +1153,7 @@ REVOKE ALL ON
 	pooldiag.refusal_sources,
 	pooldiag.breakers,
 	pooldiag.alerts,
+	pooldiag.incidents,
 	pooldiag.recommendations,
 	pooldiag.operations,
 	pooldiag.self
@@ -1147,6 +1183,7 @@ REVOKE ALL ON FUNCTION
 	pooldiag.refusal_sources(),
 	pooldiag.breakers(),
 	pooldiag.alerts(),
+	pooldiag.incidents(),
 	pooldiag.recommendations(),
 	pooldiag.operations(),
 	pooldiag.self(),
@@ -1176,6 +1213,7 @@ GRANT SELECT ON
 	pooldiag.refusal_sources,
 	pooldiag.breakers,
 	pooldiag.alerts,
+	pooldiag.incidents,
 	pooldiag.recommendations,
 	pooldiag.operations,
 	pooldiag.self
@@ -1199,6 +1237,7 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.refusal_sources(),
 	pooldiag.breakers(),
 	pooldiag.alerts(),
+	pooldiag.incidents(),
 	pooldiag.recommendations(),
 	pooldiag.operations(),
 	pooldiag.self(),

@@ -72,6 +72,8 @@ sub check_fresh
 	cmp_ok($now{sampler_started}, '>', $before->{sampler_started}, "after $how: which has started later");
 	ok(kill(0, $now{sampler_pid}), "after $how: and lives");
 	is($now{pools_evicted} + $now{pools_overflowed}, 0, "after $how: its counters begin anew");
+	# Who tried to connect before the server was back was turned away.
+	$eye->query(q{SELECT pooldiag.breaker_reset('refusals')});
 	is(document($eye, 'SELECT pooldiag.health()')->{status}, 'healthy', "after $how: the server is healthy");
 	return;
 }

@@ -39,7 +39,7 @@ my @others = map { PoolDiag::Session->connect($node, application_name => "other-
 $eye->poll('SELECT count(*) FROM pg_locks WHERE NOT granted', 1);
 
 # What needs shared memory of its own.
-my @preloaded = qw(self churn latency waits slow_query_log slow_query_stats refusals refusal_log refusal_sources breakers alerts operations);
+my @preloaded = qw(self churn latency waits slow_query_log slow_query_stats refusals refusal_log refusal_sources breakers alerts incidents operations);
 for my $statement ((map { ("SELECT * FROM pooldiag.$_", "SELECT pooldiag.$_()") } @preloaded), 'SELECT pooldiag.sample_now()', 'SELECT pooldiag.reset()',
 	(map { "SELECT pooldiag.breaker_$_('slots')" } qw(reset force_open disable)), q{SELECT pooldiag.breaker_silence('slots', '1 h')},
 	'SELECT * FROM pooldiag.history()', q{SELECT pooldiag.chart('connections')})

@@ -16,6 +16,7 @@ my $node = new_server('slots', <<'EOC');
 max_connections = 13
 superuser_reserved_connections = 3
 pooldiag.sample_interval = 100ms
+pooldiag.advice_window = 1s
 EOC
 my $usable = 10;
 my $eye = observer($node);
@@ -106,6 +107,10 @@ shift @app;
 check('one slot is free', 'degraded', 'warning');
 is(PoolDiag::Session->refusal($node, user => 'app'), undef, 'and is given');
 $_->quit for splice @app, 0, 4;
+is(document($eye, 'SELECT pooldiag.health()')->{status}, 'degraded', 'while the breaker of refusals is open, the server is not well');
+$eye->query(qq{SELECT pooldiag.breaker_reset('$_')}) for qw(refusals slots);
+# Who was refused is told of for as long as the window goes.
+$eye->poll(q{SELECT NOT EXISTS (SELECT FROM pooldiag.recommendations WHERE rule = 'refused_connections')});
 check('most have gone', 'healthy', undef);
 
 # A role's own limit.

@@ -209,17 +209,19 @@ $name = scene('a client that takes its time before the Sync', 1, 1, sub
 is(at_least($name, 'statement', 2000), 0, 'that is no statement time');
 is(at_least($name, 'transaction', 2000), 1, 'but the connection is held');
 
-$eye->query('BEGIN');
-$eye->query('LOCK TABLE t');
+# Not the eye's own transaction: in one, pg_stat_activity shows the instants of its first look.
+my $locker = PoolDiag::Session->connect($node);
+$locker->query($_) for 'BEGIN', 'LOCK TABLE t';
 $name = scene('a lock that parsing waits for', 1, 1, sub
 	{
 		my ($session) = @_;
 		$session->send('SELECT * FROM t');
 		waits_for($session, 'relation');
 		lasts($session, 0.5);
-		$eye->query('ROLLBACK');
+		$locker->query('ROLLBACK');
 		$session->finish;
 	});
+$locker->quit;
 is(at_least($name, 'statement', 500), 1, 'the wait is in the statement');
 
 $name = scene('a block that waits for its client', 1, 3, 'BEGIN', 'SELECT 1', sub { lasts($_[0], 0.5) }, 'COMMIT');

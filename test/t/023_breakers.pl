@@ -236,7 +236,7 @@ for my $name ('slots', 'pool:web', 'slow_queries', 'leaks', 'lock_waits', 'refus
 	is($seen->{consecutive_failures}, $failures, "$name: after so many failures");
 	cmp_ok(abs($seen->{value} - $cause->{value}->()), '<', 0.001, "$name: what it saw is true") if $cause->{value};
 	is($seen->{last_change}, $seen->{opened_at}, "$name: since when it is open");
-	is($eye->value("SELECT retry_at - opened_at FROM pooldiag.breakers WHERE breaker = '$name'"), '00:00:01',
+	is($eye->value("SELECT round(extract(epoch FROM retry_at - opened_at), 1) FROM pooldiag.breakers WHERE breaker = '$name'"), '1.0',
 		"$name: when it is tried again");
 	$fails->();
 	is(scalar(my @told = alerts_after($first, $name)), 1, "$name: what lasts is told once");
@@ -258,7 +258,10 @@ for my $name ('slots', 'pool:web', 'slow_queries', 'leaks', 'lock_waits', 'refus
 	is_deeply([ map { $_->{severity} } @alerts[ 0, 1, 4 ] ], [ $cause->{severity} // 'warning', 'info', 'info' ],
 		"$name: how grave");
 	like($alerts[0]{message}, $cause->{message}, "$name: in a sentence");
-	like_evidence(decode_json($alerts[0]{evidence}), $cause->{evidence}, $name);
+	my $evidence = decode_json($alerts[0]{evidence});
+	is(delete $evidence->{incident}, $eye->value("SELECT max(id) FROM pooldiag.incidents WHERE breaker = '$name'"),
+		"$name: evidence, incident");
+	like_evidence($evidence, $cause->{evidence}, $name);
 	is($alerts[0]{scope}, $name =~ /^pool:/ ? 'pool' : 'server', "$name: scope");
 	is($alerts[0]{at}, $seen->{opened_at}, "$name: when");
 

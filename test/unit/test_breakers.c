@@ -176,15 +176,15 @@ test_a_cycle(void **unused)
 	configure(POOLDIAG_BREAKER_LEAKS, NULL, "");
 	assert_int_equal(second(1), POOLDIAG_BREAKER_NOTHING);
 	assert_int_equal(second(1), POOLDIAG_BREAKER_NOTHING);
-	assert_int_equal(pooldiag_breakers_retry_at(&watched), 0);
+	assert_int_equal(pooldiag_breakers_retry_at(&watched, &clocks), 0);
 	assert_int_equal(second(1), POOLDIAG_BREAKER_OPENED);
 	assert_int_equal(watched.opened_at, clocks.now);
 	assert_int_equal(watched.last_change, clocks.now);
-	assert_int_equal(pooldiag_breakers_retry_at(&watched), clocks.now + 10000000);
+	assert_int_equal(pooldiag_breakers_retry_at(&watched, &clocks), clocks.now + 10000000);
 	for (int i = 0; i < 9; i++)
 		assert_int_equal(second(0), POOLDIAG_BREAKER_NOTHING);
 	assert_int_equal(second(1), POOLDIAG_BREAKER_HALF_OPENED);
-	assert_int_equal(pooldiag_breakers_retry_at(&watched), 0);
+	assert_int_equal(pooldiag_breakers_retry_at(&watched, &clocks), 0);
 	assert_int_equal(second(1), POOLDIAG_BREAKER_REOPENED);
 	assert_int_equal(watched.opened_at, clocks.now);
 	for (int i = 0; i < 9; i++)
@@ -244,7 +244,7 @@ test_silence(void **unused)
 	/* Opened and closed again in silence: nobody hears of it. */
 	configure(POOLDIAG_BREAKER_LEAKS, NULL, "leaks(failures=1, reset=1s)");
 	assert_int_equal(order(POOLDIAG_ORDER_SILENCE, 6000), POOLDIAG_BREAKER_NOTHING);
-	assert_int_equal(watched.silenced_until, clocks.now + 6000000);
+	assert_int_equal(pooldiag_breakers_silenced_until(&watched, &clocks), clocks.now + 6000000);
 	assert_int_equal(second(1), POOLDIAG_BREAKER_NOTHING);
 	assert_int_equal(watched.breaker.state, POOLDIAG_BREAKER_OPEN);
 	assert_true(watched.value == 1);
@@ -253,7 +253,7 @@ test_silence(void **unused)
 	assert_int_equal(watched.breaker.state, POOLDIAG_BREAKER_CLOSED);
 	assert_int_equal(second(0), POOLDIAG_BREAKER_NOTHING);
 	assert_int_equal(second(0), POOLDIAG_BREAKER_NOTHING);
-	assert_int_equal(watched.silenced_until, 0);
+	assert_int_equal(pooldiag_breakers_silenced_until(&watched, &clocks), 0);
 
 	/* Opened in silence, and still open: told when that is over, whatever it does at that moment. */
 	order(POOLDIAG_ORDER_SILENCE, 1500);
@@ -272,8 +272,52 @@ test_silence(void **unused)
 	order(POOLDIAG_ORDER_SILENCE, 1000000);
 	assert_int_equal(second(1), POOLDIAG_BREAKER_NOTHING);
 	assert_int_equal(order(POOLDIAG_ORDER_SILENCE, 0), POOLDIAG_BREAKER_OPENED);
-	assert_int_equal(watched.silenced_until, 0);
+	assert_int_equal(pooldiag_breakers_silenced_until(&watched, &clocks), 0);
 	assert_int_equal(order(POOLDIAG_ORDER_RESET, 0), POOLDIAG_BREAKER_RESETS);
+
+	/* Disabled in silence: told as it is, whatever was told before. */
+	order(POOLDIAG_ORDER_SILENCE, 1500);
+	assert_int_equal(order(POOLDIAG_ORDER_DISABLE, 0), POOLDIAG_BREAKER_NOTHING);
+	assert_int_equal(second(1), POOLDIAG_BREAKER_NOTHING);
+	assert_int_equal(second(1), POOLDIAG_BREAKER_DISABLES);
+	order(POOLDIAG_ORDER_FORCE_OPEN, 0);
+	order(POOLDIAG_ORDER_SILENCE, 1500);
+	order(POOLDIAG_ORDER_DISABLE, 0);
+	assert_int_equal(second(1), POOLDIAG_BREAKER_NOTHING);
+	assert_int_equal(second(1), POOLDIAG_BREAKER_DISABLES);
+	order(POOLDIAG_ORDER_SILENCE, 1500);
+	order(POOLDIAG_ORDER_RESET, 0);
+	assert_int_equal(second(0), POOLDIAG_BREAKER_NOTHING);
+	assert_int_equal(second(0), POOLDIAG_BREAKER_RESETS);
+}
+
+/* The wall clock jumps: instants are shown by what is left of them. */
+static void
+test_shown_after_a_jump(void **unused)
+{
+	configure(POOLDIAG_BREAKER_LEAKS, NULL, "leaks(failures=1, reset=10s)");
+	assert_int_equal(second(1), POOLDIAG_BREAKER_OPENED);
+	order(POOLDIAG_ORDER_SILENCE, 60000);
+	clocks.now += INT64_C(7200) * 1000000;
+	clocks.ms += 4000;
+	assert_int_equal(pooldiag_breakers_retry_at(&watched, &clocks), clocks.now + 6000000);
+	assert_int_equal(pooldiag_breakers_silenced_until(&watched, &clocks), clocks.now + 56000000);
+}
+
+/* A share goes with what it is the share of, that of the highest; a silence hides nothing of it. */
+static void
+test_share(void **unused)
+{
+	configure(POOLDIAG_BREAKER_SLOTS, NULL, "slots(failures=1)");
+	pooldiag_breakers_observe_share(&watched, 9, 10);
+	order(POOLDIAG_ORDER_SILENCE, 0);
+	pooldiag_breakers_observe_share(&watched, 40, 100);
+	clocks.ms += 1000;
+	assert_int_equal(pooldiag_breakers_evaluate(&watched, &clocks), POOLDIAG_BREAKER_OPENED);
+	assert_true(watched.value == 90 && watched.part == 9 && watched.whole == 10);
+	pooldiag_breakers_observe_share(&watched, 0, 0);
+	pooldiag_breakers_evaluate(&watched, &clocks);
+	assert_true(isnan(watched.value));
 }
 
 /* Closed just when nobody had been told that it was open: not told either. */
@@ -301,7 +345,7 @@ test_orders(void **unused)
 	assert_int_equal(watched.opened_at, clocks.now);
 	assert_int_equal(second(7), POOLDIAG_BREAKER_NOTHING);
 	assert_true(watched.evaluated && watched.value == 7);
-	assert_int_equal(pooldiag_breakers_retry_at(&watched), 0);
+	assert_int_equal(pooldiag_breakers_retry_at(&watched, &clocks), 0);
 	/* What was seen before an order isn't held against what it makes of it. */
 	pooldiag_breakers_observe(&watched, 7);
 	assert_int_equal(order(POOLDIAG_ORDER_RESET, 0), POOLDIAG_BREAKER_RESETS);
@@ -371,6 +415,8 @@ main(void)
 		cmocka_unit_test_setup(test_a_clock_that_jumps, set_up),
 		cmocka_unit_test_setup(test_metrics_only, set_up),
 		cmocka_unit_test_setup(test_silence, set_up),
+		cmocka_unit_test_setup(test_shown_after_a_jump, set_up),
+		cmocka_unit_test_setup(test_share, set_up),
 		cmocka_unit_test_setup(test_closing_what_nobody_knew_of, set_up),
 		cmocka_unit_test_setup(test_orders, set_up),
 		cmocka_unit_test_setup(test_ages, set_up),

@@ -16,6 +16,7 @@
 #include "presets.h"
 #include "state.h"
 #include "tally.h"
+#include "thresholds.h"
 
 #define NOW INT64_C(800000000000000) /* an instant of 2025 */
 #define SLOW_MS 31000
@@ -375,6 +376,57 @@ test_peak(void **state)
 	assert_peak(&peak, 4, 5);
 }
 
+/* In a failed transaction: for ten seconds, or for as long as the pool's leak if that is shorter. */
+static void
+test_aborted(void **state)
+{
+	PoolDiagPoolLimits patient = limits();
+	PoolDiagPoolLimits strict = limits();
+	PoolDiagTally tally = {0};
+	PoolDiagCounted aborted;
+
+	strict.leak_ms = 3000;
+	for (int i = 0; i < POOLDIAG_STATES; i++)
+	{
+		PoolDiagCounted long_ago = changed((PoolDiagState) i, 1);
+
+		assert_int_equal(pooldiag_is_aborted(&long_ago, &patient, NOW),
+						 i == POOLDIAG_IDLE_IN_TRANSACTION_ABORTED);
+	}
+	aborted = changed(POOLDIAG_IDLE_IN_TRANSACTION_ABORTED, JUST_WITHIN(POOLDIAG_ABORTED_MS));
+	assert_false(pooldiag_is_aborted(&aborted, &patient, NOW));
+	assert_true(pooldiag_is_aborted(&aborted, &strict, NOW));
+	aborted.state_change--;
+	assert_true(pooldiag_is_aborted(&aborted, &patient, NOW));
+	pooldiag_tally_add(&tally, &aborted, &patient, NOW);
+	aborted.state_change -= 5;
+	pooldiag_tally_add(&tally, &aborted, &patient, NOW);
+	assert_int_equal(tally.aborted, 2);
+	assert_true(tally.oldest_aborted == aborted.state_change);
+}
+
+/* Used when it should have been replaced: not what began in time, nor what only lies there. */
+static void
+test_unrecycled(void **state)
+{
+	PoolDiagPoolLimits pool = limits();
+	PoolDiagTally tally = {0};
+	PoolDiagCounted old = fresh(POOLDIAG_IDLE);
+	int64_t late_ms = INT64_C(1) * RECYCLE_MS / 100 * POOLDIAG_RECYCLE_PERCENT;
+
+	old.backend_start = NOW - 1000 * late_ms;
+	assert_false(pooldiag_is_unrecycled(&old, &pool));
+	old.backend_start--;
+	assert_true(pooldiag_is_unrecycled(&old, &pool));
+	pooldiag_tally_add(&tally, &old, &pool, NOW);
+	assert_int_equal(tally.unrecycled, 1);
+	old.query_start = old.backend_start + 1;
+	assert_false(pooldiag_is_unrecycled(&old, &pool));
+	old.backend_start = 0;
+	old.query_start = NOW;
+	assert_false(pooldiag_is_unrecycled(&old, &pool));
+}
+
 int
 main(void)
 {
@@ -389,6 +441,8 @@ main(void)
 		cmocka_unit_test(test_each_state_is_counted_once),
 		cmocka_unit_test(test_short_idle_after_slow_statement),
 		cmocka_unit_test(test_oldest),
+		cmocka_unit_test(test_aborted),
+		cmocka_unit_test(test_unrecycled),
 		cmocka_unit_test(test_without_limits),
 		cmocka_unit_test(test_checked_out),
 		cmocka_unit_test(test_peak),

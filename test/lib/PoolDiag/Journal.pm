@@ -8,11 +8,20 @@ use Exporter 'import';
 
 use PoolDiag::StateFile;
 
-our @EXPORT_OK = qw(records header_size);
+our @EXPORT_OK = qw(content records alert_ids header_size);
 
 my ($header_size, $record_header) = (56, 24);
 
 sub header_size { return $header_size; }
+
+# The bytes of a journal; none where there is no file, as for a moment when a new one is begun.
+sub content
+{
+	my ($path) = @_;
+	open my $file, '<:raw', $path or return '';
+	local $/;
+	return readline($file) // '';
+}
 
 # The records of these bytes that are whole: where each begins and ends, its kind, and of an alert id and message.
 sub records
@@ -37,6 +46,13 @@ sub records
 		$at = $end;
 	}
 	return @records;
+}
+
+# The ids of the alerts among them, in their order.
+sub alert_ids
+{
+	my ($bytes) = @_;
+	return map { $_->{id} } grep { $_->{kind} == 1 } records($bytes);
 }
 
 1;

@@ -71,7 +71,7 @@ sub start
 		%{ $params{parameters} // {} });
 	my $packet = pack('N', 196608)
 	  . join('', map { "$_\0$startup{$_}\0" } sort keys %startup) . "\0";
-	my $self = bless { buffer => '', notices => [] }, $class;
+	my $self = bless { buffer => '', notices => [], notifications => [] }, $class;
 
 	$self->{socket} = $class->open_socket($node, $params{host});
 	$self->put(pack('N', length($packet) + 4) . $packet);
@@ -181,6 +181,7 @@ sub finish
 		if ($type eq 'Z') { return \%result; }
 		elsif ($type eq 'E') { $result{error} //= fields($body); }
 		elsif ($type eq 'N') { push @{ $self->{notices} }, fields($body); }
+		elsif ($type eq 'A') { push @{ $self->{notifications} }, (unpack('x4 Z* Z*', $body))[1]; }
 		elsif ($type eq 'K') { $self->{pid} = unpack('N', $body); }
 		elsif ($type eq 'R' && unpack('N', $body) != 0)
 		{
@@ -321,6 +322,16 @@ sub notices
 
 	$self->{notices} = [];
 	return @notices;
+}
+
+# The notifications that have come with results since the last call: their payloads.
+sub notifications
+{
+	my ($self) = @_;
+	my @notifications = @{ $self->{notifications} };
+
+	$self->{notifications} = [];
+	return @notifications;
 }
 
 # Ends the session as a client does that is done, and waits until its process has gone.

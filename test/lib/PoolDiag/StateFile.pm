@@ -126,4 +126,74 @@ sub set_section
 	return $self->set(\@section, ($self->sections)[$index]{at}, $section_size, %change);
 }
 
+# A gauge in the 16 bits in which a point keeps it: exactly, if it is a whole number below 32.
+sub packed
+{
+	my ($value) = @_;
+	my $units = $value * 256;
+	my $shift = 0;
+
+	$shift++ while $units >> $shift >= 8192;
+	return $units if $units < 4096;
+	return ($shift + 1) << 12 | ($units >> $shift) - 4096;
+}
+
+sub point
+{
+	my ($number, $seconds, %figures) = @_;
+	my @gauges = map { packed($figures{$_} // 0) } qw(connections active waiting utilization idle idle_in_transaction);
+	my $count = sub { return substr pack('L', $_[0]), 0, 3; };
+
+	# No percentiles are known: 511 in 9 bits.
+	return pack('L L L L', $number, $figures{xacts} // 0, $figures{xacts} // 0, $seconds | 511 << 10 | 511 << 19)
+	  . $count->($figures{connections}) . $count->(0) x 3 . pack('S S6 S3', packed($seconds), @gauges, @gauges[ 1 .. 3 ]);
+}
+
+# Writes a past into the section history: for a pool, by its name, or the server (''), a function that has for each point, of
+# so many seconds ago and for so many seconds, what was known then, or nothing. The server has stopped.
+sub give_past
+{
+	my ($self, $now, %past) = @_;
+	my $index = 0;
+	my @sections = $self->sections;
+	$index++ until $sections[$index]{name} eq 'history';
+	my ($at, $length) = @{ $sections[$index] }{qw(at length)};
+	my $content = $self->bytes($at + $section_size, $length);
+	my ($point_size, undef, $server_size, $pool_size, @rest) = unpack 'L4 i12 l', $content;
+	my @tiers = ([ @rest[ 0 .. 5 ] ], [ @rest[ 6 .. 11 ] ]);
+	my @series = ([ '', 72, $server_size, $tiers[0] ]);
+	my $next = 72 + $server_size;
+
+	die 'a point is not what it was' if $point_size != 48;
+	# Its name, and whether it is declared, stand before a pool's series.
+	for (1 .. $rest[12])
+	{
+		push @series, [ unpack('Z392', substr $content, $next, 392), $next + 393, $pool_size, $tiers[1] ];
+		$next += 393 + $pool_size;
+	}
+	die 'the history ends elsewhere' if $next != $length;
+	for my $series (@series)
+	{
+		my ($name, $start, $size, $tiers) = @$series;
+		my $what = delete $past{$name} or next;
+		my $points = $tiers->[1] + $tiers->[3] + $tiers->[5];
+		my $first = $start + $size - $points * $point_size;
+
+		for my $tier (0 .. 2)
+		{
+			my ($seconds, $count) = @$tiers[ 2 * $tier, 2 * $tier + 1 ];
+
+			for my $number (int($now / $seconds) - $count + 1 .. int($now / $seconds) - 1)
+			{
+				my $figures = $what->($now - $number * $seconds, $seconds) or next;
+				substr $content, $first + ($number % $count) * $point_size, $point_size, point($number, $seconds, %$figures);
+			}
+			$first += $count * $point_size;
+		}
+	}
+	die 'no history of ' . join ', ', keys %past if %past;
+	$self->overwrite($at + $section_size, $content);
+	return $self->set_section($index, content => crc32c($content));
+}
+
 1;

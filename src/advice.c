@@ -1,0 +1,157 @@
+/*
+ * advice.c
+ *	  Building one advice: what a rule has to say about a subject.
+ *
+ * Allocates in the memory of whoever asks, takes no lock but that of findings, and looks into no catalog, so that rules
+ * that don't either can be asked by a process without a database.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "advice.h"
+#include "counters.h"
+#include "text.h"
+
+/* Adds an advice of the rule that is at it; key tells the subject apart from the rule's others. */
+PoolDiagAdvice *
+pooldiag_advice_add(PoolDiagCase *c, PoolDiagSeverity severity, const char *subject, uint64 key)
+{
+	PoolDiagAdvice *added = palloc0(sizeof(PoolDiagAdvice));
+
+	added->severity = severity;
+	added->rule = c->name;
+	added->subject = subject;
+	added->evidence = "{}";
+	added->finding.rule = c->rule;
+	added->finding.subject = key;
+	c->advice = lappend(c->advice, added);
+	return added;
+}
+
+/* The same for a pool or POOLDIAG_SUBJECT_SERVER, and begins the evidence. */
+PoolDiagAdvice *
+pooldiag_advice_on(PoolDiagCase *c, PoolDiagSeverity severity, int pool, StringInfo evidence)
+{
+	initStringInfo(evidence);
+	pooldiag_json_begin(evidence, NULL, '{');
+	if (pool == POOLDIAG_SUBJECT_SERVER)
+		return pooldiag_advice_add(c, severity, "server", 0);
+	return pooldiag_advice_add(c, severity, pooldiag_live_pool_name(c->live, pool),
+							   pooldiag_advice_key_of_pool(&c->live->sample->pools, pool));
+}
+
+/* Ends the evidence. */
+void
+pooldiag_advice_done(PoolDiagAdvice *advice, StringInfo evidence)
+{
+	pooldiag_json_end(evidence, '}');
+	advice->evidence = evidence->data;
+}
+
+/* A pool's key as a subject: the same in the sampler, and in a session that has its directory. */
+uint64
+pooldiag_advice_key_of_pool(const PoolDiagPools *pools, int pool)
+{
+	if (pool == POOLDIAG_SUBJECT_SERVER)
+		return 0;
+	return (uint64) POOLDIAG_OWNER(pool, pools->rows[pool].life) + 1;
+}
+
+/* The key of a subject that goes by its name. */
+uint64
+pooldiag_advice_key(const char *subject)
+{
+	return hash_bytes_extended((const unsigned char *) subject, (int) strlen(subject), 1);
+}
+
+/* Who waits for whom, read once. */
+const PoolDiagLocks *
+pooldiag_advice_locks(PoolDiagCase *c)
+{
+	if (c->locks == NULL)
+		c->locks = pooldiag_locks_read();
+	return c->locks;
+}
+
+const char *
+pooldiag_plural(int64 count)
+{
+	return count == 1 ? "" : "s";
+}
+
+double
+pooldiag_seconds_since(TimestampTz since, TimestampTz now)
+{
+	return Max(0, now - since) / 1e6;
+}
+
+/* The pool's name as views show it, for a query. */
+char *
+pooldiag_advice_pool_literal(const PoolDiagCase *c, int pool)
+{
+	return quote_literal_cstr(pooldiag_text_clean(pooldiag_live_pool_name(c->live, pool)));
+}
+
+/* A call of set_pool with those arguments; NULL where the name can't be said in this encoding, and is another's here. */
+char *
+pooldiag_advice_set_pool(const PoolDiagCase *c, int pool, const char *arguments)
+{
+	const char *name = pooldiag_live_pool_name(c->live, pool);
+
+	if (!pooldiag_text_is_clean(name))
+		return NULL;
+	return psprintf("SELECT pooldiag.set_pool(%s, %s);", quote_literal_cstr(name), arguments);
+}
+
+void
+pooldiag_named_begin(PoolDiagNamed *named, bool by_statement)
+{
+	named->count = 0;
+	named->by_statement = by_statement;
+	initStringInfo(&named->json);
+	initStringInfo(&named->rows);
+}
+
+/* Names a process, and for how long it has done what it is named for; beyond POOLDIAG_MAX_NAMED it is only counted. */
+void
+pooldiag_named_add(PoolDiagNamed *named, const PoolDiagBackend *backend, double seconds)
+{
+	if (named->count++ >= POOLDIAG_MAX_NAMED)
+		return;
+	pooldiag_json_begin(&named->json, NULL, '{');
+	pooldiag_json_int(&named->json, "pid", backend->pid);
+	pooldiag_json_string(&named->json, "backend_start", timestamptz_to_str(backend->backend_start));
+	pooldiag_json_number(&named->json, "seconds", seconds, 1);
+	pooldiag_json_end(&named->json, '}');
+	appendStringInfo(&named->rows, "%s(%d, '%s'", named->rows.len == 0 ? "" : ", ", backend->pid,
+					 timestamptz_to_str(backend->backend_start));
+	if (named->by_statement)
+		appendStringInfo(&named->rows, ", '%s'", timestamptz_to_str(backend->query_start));
+	appendStringInfoChar(&named->rows, ')');
+}
+
+/* Puts those that were named into the evidence. */
+void
+pooldiag_named_put(const PoolDiagNamed *named, StringInfo json)
+{
+	pooldiag_json_begin(json, "processes", '[');
+	appendStringInfoString(json, named->json.data);
+	pooldiag_json_end(json, ']');
+	pooldiag_json_int(json, "processes_not_listed", Max(0, named->count - POOLDIAG_MAX_NAMED));
+}
+
+/* A statement that does something to those that were named, and to none that has come in their place. */
+char *
+pooldiag_named_end(const PoolDiagNamed *named, const char *function, const char *condition)
+{
+	if (named->rows.len == 0)
+		return NULL;
+	return psprintf("SELECT pid, %s(pid) FROM pg_stat_activity\n"
+					"WHERE (pid, backend_start%s) IN (%s)\n"
+					"  AND %s;",
+					function, named->by_statement ? ", query_start" : "", named->rows.data,
+					condition);
+}

@@ -1,0 +1,47 @@
+/*
+ * readiness.c
+ *	  Does the server let sessions in?
+ *
+ * What the postmaster thinks of that it tells nobody but pg_ctl, in a line of its lock file: it is starting up, ready,
+ * ready as a standby, or shutting down, of which a smart shutdown gives no other sign.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "storage/fd.h"
+#include "utils/pidfile.h"
+
+#include "readiness.h"
+
+/* The file is in the data directory, where every process of the server is. */
+#define LOCK_FILE "postmaster.pid"
+
+/* False while it starts up or shuts down; true where that can't be told. */
+bool
+pooldiag_readiness_accepts(void)
+{
+	char text[2048]; /* more than the file has */
+	char *line = text;
+	ssize_t length = -1;
+	int fd = BasicOpenFile(LOCK_FILE, O_RDONLY | PG_BINARY);
+
+	if (fd >= 0)
+	{
+		length = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	if (length <= 0)
+		return true;
+	text[length] = '\0';
+	for (int number = 1; number < LOCK_FILE_LINE_PM_STATUS; number++)
+	{
+		line = strchr(line, '\n');
+		if (line == NULL)
+			return true;
+		line++;
+	}
+	return strncmp(line, PM_STATUS_STARTING, strlen(PM_STATUS_STARTING)) != 0 &&
+		   strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) != 0;
+}
