@@ -104,6 +104,14 @@ pooldiag_breakers_observe_share(PoolDiagWatched *watched, double part, double wh
 	observe(watched, whole > 0 ? 100 * part / whole : NAN, part, whole);
 }
 
+/* Nothing was seen since the last evaluation: what that one judged counts on. */
+void
+pooldiag_breakers_observe_again(PoolDiagWatched *watched)
+{
+	if (!watched->observed && watched->evaluated)
+		observe(watched, watched->value, watched->part, watched->whole);
+}
+
 static PoolDiagBreakerEvent
 note(PoolDiagWatched *watched, PoolDiagBreakerEvent event, const PoolDiagClocks *clocks)
 {

@@ -100,6 +100,7 @@ extern void pooldiag_breakers_configure(PoolDiagWatched *watched, PoolDiagBreake
 										const PoolDiagBreakerDefaults *defaults);
 extern void pooldiag_breakers_observe(PoolDiagWatched *watched, double value);
 extern void pooldiag_breakers_observe_share(PoolDiagWatched *watched, double part, double whole);
+extern void pooldiag_breakers_observe_again(PoolDiagWatched *watched);
 extern PoolDiagBreakerEvent
 pooldiag_breakers_evaluate(PoolDiagWatched *watched, const PoolDiagClocks *clocks);
 extern PoolDiagBreakerEvent

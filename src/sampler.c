@@ -349,6 +349,19 @@ tick(bool is_last)
 	}
 }
 
+/* Where samples are further apart than evaluations of breakers are to be. */
+static void
+evaluate_between_ticks(void)
+{
+	bool told;
+
+	drain_refusals();
+	told = pooldiag_watch_evaluate_again(sample, GetCurrentTimestamp());
+	pooldiag_shared_publish(sample);
+	if (told)
+		pooldiag_watch_tell(sample);
+}
+
 /* What sessions have ordered breakers to do: done, published and told before they hear of it. */
 static void
 obey(void)
@@ -448,13 +461,16 @@ pooldiag_sampler_main(Datum main_arg)
 		else if (pg_atomic_read_u64(&pooldiag_control->ticks_requested) >
 				 pg_atomic_read_u64(&pooldiag_control->ticks_served))
 			tick(false);
+		else if (now >= pooldiag_watch_due())
+			evaluate_between_ticks();
 		else if (pooldiag_refusals_piled_up())
 			drain_refusals();
 		else if (pooldiag_presence_waiting(pooldiag_presence) >= POOLDIAG_PRESENCE_PILE)
 			hear_between_ticks();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Max(0, ceil(next - pooldiag_clock_ms())), wait_event);
+						 (long) Max(0, ceil(Min(next, pooldiag_watch_due()) - pooldiag_clock_ms())),
+						 wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -19,6 +19,7 @@
 
 int pooldiag_max_pools = 64;
 int pooldiag_sample_interval = 1000;
+int pooldiag_evaluation_interval = 1000;
 int pooldiag_advice_window;
 int pooldiag_operation_timeout = 30000;
 int pooldiag_operation_interval = 10000;
@@ -270,6 +271,11 @@ define_sampling_settings(GucContext at_start)
 {
 	define_int("pooldiag.sample_interval", "Sets the time between two samples of the server.", NULL,
 			   &pooldiag_sample_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS);
+	define_int("pooldiag.evaluation_interval",
+			   "Sets the time between two evaluations of the circuit breakers.",
+			   "It is meant for tests; thresholds are thought of as seconds.",
+			   &pooldiag_evaluation_interval, 1000, 100, 3600 * 1000, PGC_SIGHUP,
+			   GUC_UNIT_MS | GUC_NOT_IN_SAMPLE);
 	define_int("pooldiag.slow_query_threshold",
 			   "Sets the running time from which a statement is slow.",
 			   "A pool can state its own with slow=.", &pooldiag_slow_query_threshold, 30000, 1,

@@ -18,10 +18,11 @@ typedef enum PoolDiagCanaryWrite
 } PoolDiagCanaryWrite;
 
 extern int pooldiag_max_pools;
-extern int pooldiag_sample_interval;	/* milliseconds */
-extern int pooldiag_advice_window;		/* seconds */
-extern int pooldiag_operation_timeout;	/* milliseconds */
-extern int pooldiag_operation_interval; /* milliseconds */
+extern int pooldiag_sample_interval;	 /* milliseconds */
+extern int pooldiag_evaluation_interval; /* milliseconds */
+extern int pooldiag_advice_window;		 /* seconds */
+extern int pooldiag_operation_timeout;	 /* milliseconds */
+extern int pooldiag_operation_interval;	 /* milliseconds */
 extern char *pooldiag_database;
 extern int pooldiag_canary_write;	  /* a PoolDiagCanaryWrite */
 extern char *pooldiag_notify_channel; /* empty: none */

@@ -2,9 +2,9 @@
  * watch.c
  *	  The breakers in the sampler: what they see, when they are evaluated, and who is told.
  *
- * With each tick the breakers observe the sample. They are evaluated with the first tick of each second, by the
- * monotonic clock, however many there are in it; where there is less than one a second, with each; and with a tick that
- * somebody has asked for. So an evaluation always has something new to judge.
+ * With each tick the breakers observe the sample. They are evaluated once a second, by the monotonic clock: with the first
+ * tick of each second, however many there are in it; between two ticks that are further apart than that, by what the last
+ * one has seen, and by the connections that were refused meanwhile; and with a tick that somebody has asked for.
  *
  * The breaker of operations alone is evaluated with each try of the canary that has ended, or should have; and it says
  * whether there is to be one.
@@ -34,7 +34,6 @@
 #include "shared.h"
 #include "watch.h"
 
-#define EVALUATION_MS 1000
 /* As many tries of the canary as are looked back at. */
 #define CANARY_TRIES 32
 
@@ -100,6 +99,8 @@ pooldiag_watch_configure(PoolDiagSample *sample)
 		pooldiag_breakers_configure(&pools->rows[i].watched, POOLDIAG_BREAKER_POOL,
 									pools->rows[i].def.name, defs, count, &defaults);
 	pfree(defs);
+	/* A shorter interval takes effect at once. */
+	next_evaluation = Min(next_evaluation, pooldiag_clock_ms() + pooldiag_evaluation_interval);
 }
 
 /* A tick begins. */
@@ -162,13 +163,18 @@ forget_counted(PoolDiagBreakerKind kind)
 		finished = failed = 0;
 }
 
-/* What is counted from one evaluation to the next, rather than seen in a sample. */
+/* Both are counted from one evaluation to the next, rather than seen in a sample. */
 static void
-observe_counted(PoolDiagSample *sample)
+observe_refused(PoolDiagSample *sample)
 {
 	memcpy(refused_now, refused_by_reason, sizeof(refused_now));
 	pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_REFUSALS], (double) refused);
 	forget_counted(POOLDIAG_BREAKER_REFUSALS);
+}
+
+static void
+observe_errors(PoolDiagSample *sample)
+{
 	if (finished < POOLDIAG_ERRORS_LEAST)
 		pooldiag_breakers_observe(&sample->breakers[POOLDIAG_BREAKER_ERRORS], NAN);
 	else
@@ -233,34 +239,21 @@ pooldiag_watch_canary(PoolDiagSample *sample, TimestampTz now)
 static bool
 is_due(bool asked)
 {
-	double interval = Min(pooldiag_sample_interval, EVALUATION_MS);
+	double interval = Min(pooldiag_sample_interval, pooldiag_evaluation_interval);
 
 	if (now_ms + interval / 2 < next_evaluation)
 		return asked;
-	next_evaluation = Max(next_evaluation + EVALUATION_MS, now_ms + EVALUATION_MS / 2.0);
+	next_evaluation = Max(next_evaluation + pooldiag_evaluation_interval,
+						  now_ms + pooldiag_evaluation_interval / 2.0);
 	return true;
 }
 
-/*
- * A tick has counted: the breakers see it, and are evaluated if that is due, or was asked for. True if there is something
- * to tell.
- */
-bool
-pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now)
+static bool
+evaluate(PoolDiagSample *sample, TimestampTz now)
 {
 	PoolDiagClocks clocks = {(int64) now_ms, now};
 	PoolDiagPools *pools = &sample->pools;
-	int64 finished_in_tick;
-	int64 failed_in_tick;
 
-	pooldiag_flows_statements(&finished_in_tick, &failed_in_tick);
-	finished += finished_in_tick;
-	failed += failed_in_tick;
-	observe(sample);
-	news_count = 0;
-	if (!is_due(asked))
-		return false;
-	observe_counted(sample);
 	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
 	{
 		PoolDiagWatched *watched = &sample->breakers[kind];
@@ -277,6 +270,53 @@ pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now)
 	}
 	steer_canary(sample);
 	return news_count > 0;
+}
+
+/*
+ * A tick has counted: the breakers see it, and are evaluated if that is due, or was asked for. True if there is something
+ * to tell.
+ */
+bool
+pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now)
+{
+	int64 finished_in_tick;
+	int64 failed_in_tick;
+
+	pooldiag_flows_statements(&finished_in_tick, &failed_in_tick);
+	finished += finished_in_tick;
+	failed += failed_in_tick;
+	observe(sample);
+	news_count = 0;
+	if (!is_due(asked))
+		return false;
+	observe_refused(sample);
+	observe_errors(sample);
+	return evaluate(sample, now);
+}
+
+/* When the breakers are to be evaluated though there is no tick: a moment of the monotonic clock, in milliseconds. */
+double
+pooldiag_watch_due(void)
+{
+	return pooldiag_sample_interval > pooldiag_evaluation_interval ? next_evaluation : INFINITY;
+}
+
+/* The same between two ticks. What no tick has seen since is as it was; refused connections are known without one. */
+bool
+pooldiag_watch_evaluate_again(PoolDiagSample *sample, TimestampTz now)
+{
+	PoolDiagPools *pools = &sample->pools;
+
+	now_ms = pooldiag_clock_ms();
+	next_evaluation = now_ms + pooldiag_evaluation_interval;
+	news_count = 0;
+	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
+		if (kind != POOLDIAG_BREAKER_OPERATIONS && kind != POOLDIAG_BREAKER_REFUSALS)
+			pooldiag_breakers_observe_again(&sample->breakers[kind]);
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+		pooldiag_breakers_observe_again(&pools->rows[i].watched);
+	observe_refused(sample);
+	return evaluate(sample, now);
 }
 
 static PoolDiagWatched *

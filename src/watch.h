@@ -19,6 +19,8 @@ extern void pooldiag_watch_connection(PoolDiagAge *age, const PoolDiagBackend *b
 extern void pooldiag_watch_refused(uint64 count);
 extern void pooldiag_watch_refused_for(PoolDiagReason reason);
 extern bool pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now);
+extern double pooldiag_watch_due(void);
+extern bool pooldiag_watch_evaluate_again(PoolDiagSample *sample, TimestampTz now);
 extern bool pooldiag_watch_canary(PoolDiagSample *sample, TimestampTz now);
 extern bool pooldiag_watch_obey(PoolDiagSample *sample, TimestampTz now);
 extern void pooldiag_watch_tell(const PoolDiagSample *sample);

@@ -26,6 +26,7 @@ max_connections = 6
 superuser_reserved_connections = 2
 wal_level = replica
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 EOC
 my $eye = observer($node);
 $eye->query('CREATE ROLE app LOGIN');

@@ -18,6 +18,7 @@ use PoolDiag::Session;
 my $node = new_server('attribution', <<'EOC');
 max_connections = 60
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 restart_after_crash = on
 pooldiag.pools = 'web(application_name=web*, size=5)'
 EOC

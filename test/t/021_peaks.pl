@@ -17,6 +17,7 @@ use PoolDiag::Session qw(wait_gone wait_until);
 my $node = new_server('peaks', <<'EOC');
 max_connections = 80
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 pooldiag.pools = 'web(application_name=web*), team(user=team_*)'
 EOC
 my $me = getpwuid $<;

@@ -18,6 +18,7 @@ max_connections = 30
 compute_query_id = on
 restart_after_crash = on
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 pooldiag.slow_query_threshold = 20ms
 pooldiag.pools = 'web(application_name=web*, size=5)'
 EOC

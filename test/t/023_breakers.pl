@@ -19,6 +19,7 @@ my $node = new_server('breakers', <<'EOC');
 max_connections = 20
 superuser_reserved_connections = 3
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 pooldiag.slow_query_threshold = 40ms
 pooldiag.leak_threshold = 40ms
 pooldiag.failure_threshold = 3
@@ -386,6 +387,7 @@ is($eye->value(q{SELECT count(*) FROM pooldiag.breakers WHERE state <> 'closed' 
 
 # With more than a sample a second, a second fails if one of its samples does, and each second is evaluated once.
 $eye->query(q{ALTER SYSTEM SET pooldiag.sample_interval = '100ms'});
+$eye->query(q{ALTER SYSTEM SET pooldiag.evaluation_interval = '1s'});
 $eye->query(q{ALTER SYSTEM SET pooldiag.failure_threshold = 1000});
 reload($node);
 @web = $cause{'pool:web'}{begin}->();
@@ -404,8 +406,32 @@ my $seconds = $until->{at} - $since->{at};
 my $evaluations = $until->{failures} - $since->{failures};
 cmp_ok($evaluations, '<=', $seconds + 1.2, "no more evaluations than seconds ($evaluations in $seconds)");
 cmp_ok($evaluations, '>=', 1, 'and there are some');
+
+# With less than one, what the last sample has seen counts in each second; refused connections are known without a sample.
+$eye->query(q{ALTER SYSTEM SET pooldiag.sample_interval = '1h'});
+$eye->query(q{ALTER SYSTEM SET pooldiag.evaluation_interval = '100ms'});
+reload($node);
+tick();
+my $failures = $eye->value(q{SELECT consecutive_failures FROM pooldiag.breakers WHERE breaker = 'pool:web'});
+$eye->poll("SELECT consecutive_failures >= $failures + 3 FROM pooldiag.breakers WHERE breaker = 'pool:web'", 't');
+# By now the interval that had begun before has ended, with a sample.
+my $last_tick = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'});
+$eye->poll("SELECT consecutive_failures >= $failures + 6 FROM pooldiag.breakers WHERE breaker = 'pool:web'", 't');
+is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $last_tick, 'breakers are evaluated between two samples');
+is($eye->value(q{SELECT state FROM pooldiag.breakers WHERE breaker = 'refusals'}), 'closed', 'nobody was refused yet');
+my @all = map { PoolDiag::Session->connect($node) } 1 .. $eye->value(q{SELECT current_setting('max_connections')::int - connections
+	FROM pooldiag.utilization WHERE scope = 'server'});
+ok(PoolDiag::Session->refusal($node), 'a connection is refused');
+end(@all);
+$eye->poll(q{SELECT state FROM pooldiag.breakers WHERE breaker = 'refusals'}, 'open');
+is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $last_tick, 'the breaker of refusals opens without a sample');
 end(@web);
+tick();
 $eye->poll(q{SELECT consecutive_failures FROM pooldiag.breakers WHERE breaker = 'pool:web'}, 0);
+$eye->query(q{ALTER SYSTEM SET pooldiag.evaluation_interval = '1h'});
+$eye->query(q{ALTER SYSTEM SET pooldiag.sample_interval = '100ms'});
+reload($node);
+$eye->query(q{SELECT pooldiag.breaker_reset('refusals')});
 
 # Reset.
 $eye->query(q{SELECT pooldiag.breaker_force_open('slots')});

@@ -24,6 +24,7 @@ max_wal_senders = 3
 wal_level = replica
 restart_after_crash = on
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 pooldiag.pools = 'web(application_name=web, size=5)'
 EOC
 my $journal = $node->data_dir . '/pg_stat/pooldiag.journal';
@@ -224,11 +225,12 @@ sub stop
 	return;
 }
 
-# A torn end: the last record is cut at its beginning, in its header, at its end, in what it holds.
+# A torn end: the last record is cut at its beginning, in its header, at its end, in what it holds; with THOROUGH=1 at
+# each of its bytes.
 my $last = $records[-1];
 my @without = map { $_->{id} } @shown[ 0 .. $#shown - 1 ];
-for my $cut ($last->{at}, $last->{at} + 1, $last->{at} + 8, $last->{at} + 23, $last->{at} + 24, $last->{at} + 25, $last->{at} + 500,
-	$last->{end} - 1)
+my $size = $last->{end} - $last->{at};
+for my $cut (map { $last->{at} + $_ } $ENV{THOROUGH} ? 0 .. $size - 1 : (0, 1, 8, 23, 24, 25, 500, $size - 1))
 {
 	my $log = start_with(substr $good, 0, $cut);
 	my $behind = $cut - $last->{at};
@@ -250,11 +252,12 @@ for my $cut ($last->{at}, $last->{at} + 1, $last->{at} + 8, $last->{at} + 23, $l
 	stop();
 }
 
-# Damage in the middle, to each part of a record.
+# Damage in the middle, to each part of a record, or to each byte.
 my $hit = $shown[2];
 my @others = grep { $_ != $hit->{id} } map { $_->{id} } @shown;
-for my $part ([ magic => 0 ], [ kind => 4 ], [ length => 8 ], [ content => 12 ], [ unused => 16 ], [ checksum => 20 ], [ id => 24 ],
-	[ breaker => 90 ], [ end => $hit->{end} - $hit->{at} - 1 ])
+for my $part ($ENV{THOROUGH} ? map { [ "byte $_" => $_ ] } 0 .. $hit->{end} - $hit->{at} - 1
+	: ([ magic => 0 ], [ kind => 4 ], [ length => 8 ], [ content => 12 ], [ unused => 16 ], [ checksum => 20 ], [ id => 24 ],
+	[ breaker => 90 ], [ end => $hit->{end} - $hit->{at} - 1 ]))
 {
 	my $bytes = $good;
 	my ($name, $offset) = @$part;

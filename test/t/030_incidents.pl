@@ -21,6 +21,7 @@ max_connections = 20
 superuser_reserved_connections = 3
 max_prepared_transactions = 2
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 pooldiag.slow_query_threshold = 40ms
 pooldiag.leak_threshold = 40ms
 pooldiag.failure_threshold = 1

@@ -21,6 +21,7 @@ my $node = new_server('faults', <<'EOC');
 max_connections = 20
 fsync = on
 pooldiag.sample_interval = 1h
+pooldiag.evaluation_interval = 1h
 pooldiag.max_pools = 64
 pooldiag.alert_log_size = 2048
 pooldiag.pools = 'web(application_name=web, size=5)'

@@ -46,17 +46,24 @@ configure(PoolDiagBreakerKind kind, const char *pool, const char *text)
 	pooldiag_breakers_configure(&watched, kind, pool, defs, count, &defaults);
 }
 
-/* The next second, with one sample. What it did, as alerts would tell it. */
+/* The next second ends. What the breaker did, as alerts would tell it. */
 static PoolDiagBreakerEvent
-second(double value)
+pass_a_second(void)
 {
 	PoolDiagBreakerEvent event;
 
 	clocks.ms += 1000;
 	clocks.now += 1000000;
-	pooldiag_breakers_observe(&watched, value);
 	event = pooldiag_breakers_evaluate(&watched, &clocks);
 	return pooldiag_breakers_tell(&watched, event, &clocks);
+}
+
+/* The next second, with one sample. */
+static PoolDiagBreakerEvent
+second(double value)
+{
+	pooldiag_breakers_observe(&watched, value);
+	return pass_a_second();
 }
 
 static PoolDiagBreakerEvent
@@ -168,6 +175,27 @@ test_the_worst_of_a_second(void **unused)
 	pooldiag_breakers_observe(&watched, 99);
 	second(NAN);
 	assert_int_equal(watched.breaker.consecutive_failures, 2);
+}
+
+/* A second without a sample is judged as the one before it; one with a sample by that alone. */
+static void
+test_a_second_without_a_sample(void **unused)
+{
+	configure(POOLDIAG_BREAKER_SLOTS, NULL, "");
+	pooldiag_breakers_observe_again(&watched);
+	assert_false(watched.observed);
+	second(97);
+	for (int again = 2; again <= 4; again++)
+	{
+		pooldiag_breakers_observe_again(&watched);
+		pass_a_second();
+		assert_int_equal(watched.breaker.consecutive_failures, again);
+		assert_true(watched.value == 97);
+	}
+	pooldiag_breakers_observe(&watched, 12);
+	pooldiag_breakers_observe_again(&watched);
+	pass_a_second();
+	assert_int_equal(watched.breaker.consecutive_failures, 0);
 }
 
 static void
@@ -411,6 +439,7 @@ main(void)
 		cmocka_unit_test_setup(test_definitions, set_up),
 		cmocka_unit_test_setup(test_new_definitions_keep_the_state, set_up),
 		cmocka_unit_test_setup(test_the_worst_of_a_second, set_up),
+		cmocka_unit_test_setup(test_a_second_without_a_sample, set_up),
 		cmocka_unit_test_setup(test_a_cycle, set_up),
 		cmocka_unit_test_setup(test_a_clock_that_jumps, set_up),
 		cmocka_unit_test_setup(test_metrics_only, set_up),
