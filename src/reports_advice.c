@@ -32,7 +32,7 @@ pooldiag_recommendations(PG_FUNCTION_ARGS)
 		pooldiag_row_text(&row, advice->rule);
 		pooldiag_row_text(&row, advice->subject);
 		pooldiag_row_text(&row, advice->title);
-		pooldiag_row_datum(&row, DirectFunctionCall1(jsonb_in, CStringGetDatum(advice->evidence)));
+		pooldiag_row_jsonb(&row, advice->evidence);
 		pooldiag_row_text(&row, advice->advice);
 		pooldiag_row_text(&row, advice->remedy);
 		pooldiag_row_timestamp(&row, advice->first_seen);

@@ -126,9 +126,7 @@ pooldiag_alerts(PG_FUNCTION_ARGS)
 			pooldiag_row_null(&row);
 		pooldiag_row_float(&row, alert.limit);
 		pooldiag_row_text(&row, pooldiag_text_clean(alert.message));
-		pooldiag_row_datum(
-			&row,
-			DirectFunctionCall1(jsonb_in, CStringGetDatum(pooldiag_text_clean(alert.evidence))));
+		pooldiag_row_jsonb(&row, pooldiag_text_clean(alert.evidence));
 		pooldiag_row_put(&row, result);
 	}
 	return (Datum) 0;

@@ -230,6 +230,7 @@ put_workers(ReturnSetInfo *result)
 
 	put_worker(result, POOLDIAG_OPERATIONS_WORKER);
 	put_worker(result, POOLDIAG_KEEPER);
+	put_worker(result, POOLDIAG_HTTP_WORKER);
 	pooldiag_operation_read(POOLDIAG_OPERATION_STATE_FILE, &saves);
 	put(result, "state_file_restored_from", restored_from != 0, unix_seconds(restored_from),
 		"seconds since 1970-01-01 UTC");
