@@ -359,6 +359,12 @@ refuse_stranger(PoolDiagAnswer *answer)
 		"authentication; it stands in the file that pooldiag.http_token_file names.");
 }
 
+bool
+pooldiag_endpoints_is_answered(const char *method)
+{
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 /* Answers a request. answer->body is an empty string; what is thrown meanwhile is the caller's. */
 void
 pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer)
@@ -377,7 +383,7 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 			"Add the name to pooldiag.http_hosts in the server's configuration.");
 		return;
 	}
-	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
+	if (!pooldiag_endpoints_is_answered(request->method))
 	{
 		add_header(answer, "Allow", "GET, HEAD");
 		pooldiag_endpoints_refuse(answer, 405, "only GET and HEAD are answered",
