@@ -124,14 +124,16 @@ const words = s => String(s).replace(/_/g, ' ');
 // What is asked for, how often in ms, and what has come of it. 401 ends the asking, since a browser may put a
 // dialog in front of a person for each.
 
+// What opens within a second of the server's is to be seen within two.
+const PERIOD = 800;
+const TIMEOUT = 4000;
 const sources = {
-	health: {url: '/api/v1/health/detailed', every: 1000, draw: drawHealth},
-	pools: {url: '/api/v1/pools', every: 1000, draw: drawPools},
+	health: {url: '/api/v1/health/detailed', every: PERIOD, draw: drawHealth},
+	pools: {url: '/api/v1/pools', every: PERIOD, draw: drawPools},
 	recommendations: {url: '/api/v1/recommendations', every: 2000, draw: drawAdvice},
 	alerts: {url: '/api/v1/alerts?limit=30', every: 2000, draw: drawAlerts},
 	history: {every: 2000, draw: drawHistory},
 };
-const TIMEOUT = 4000;
 const opened = Date.now();
 let answered = null;
 let asking = null;
@@ -197,7 +199,7 @@ async function round() {
 	}));
 	asking = null;
 	if (!alive) failures++;
-	const delay = failures ? Math.min(1000 * 2 ** (failures - 1), 8000) : Math.max(100, 1000 - (Date.now() - began));
+	const delay = failures ? Math.min(1000 * 2 ** (failures - 1), 8000) : Math.max(100, PERIOD - (Date.now() - began));
 	nextTry = Date.now() + delay;
 	if (sources.health.locked) nextTry = 0;
 	else timer = setTimeout(round, delay);
@@ -325,6 +327,7 @@ function drawHealth() {
 	drawWaits(list(metrics.waits));
 	drawRefusals(metrics.refused);
 	if (!sources.pools.data) drawPools();
+	if (sources.recommendations.locked) drawAdvice();
 	// Who may not see the history may still see these ten minutes of it.
 	if (sources.history.locked) {
 		view = windows[0];
@@ -526,9 +529,10 @@ function drawAdvice() {
 	const count = s => rows.filter(r => r.severity === s && r.rule !== 'all_clear').length;
 	put($('advice-count'), ['critical', 'warning', 'info'].filter(count).map(s => count(s) + ' ' + s).join(', '));
 	const host = $('advice');
-	if (host.reason) host.reason.remove();
-	if (!rows.length)
-		host.append(host.reason = el('p', {className: 'none'}, sources.recommendations.locked ? 'Kept back.' : 'Nothing.'));
+	// Who may not see them may still see what they are called.
+	if (!host.reason) host.append(host.reason = el('p', {className: 'lines'}));
+	put(host.reason, rows.length ? '' : list(sources.health.data && sources.health.data.recommendations).join('\n') || 'Nothing.');
+	host.reason.hidden = rows.length > 0;
 	sync(host, rows, r => r.rule + ' ' + r.subject, r => {
 		const pre = el('pre', {tabIndex: 0});
 		const button = el('button', {type: 'button', 'aria-label': 'Copy the remedy of ' + r.rule + ' for ' + r.subject}, 'Copy');
