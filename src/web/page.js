@@ -131,7 +131,7 @@ const sources = {
 	health: {url: '/api/v1/health/detailed', every: PERIOD, draw: drawHealth},
 	pools: {url: '/api/v1/pools', every: PERIOD, draw: drawPools},
 	recommendations: {url: '/api/v1/recommendations', every: 2000, draw: drawAdvice},
-	alerts: {url: '/api/v1/alerts?limit=30', every: 2000, draw: drawAlerts},
+	alerts: {url: '/api/v1/alerts?limit=16', every: 2000, draw: drawAlerts},
 	history: {every: 2000, draw: drawHistory},
 };
 const opened = Date.now();
@@ -147,7 +147,9 @@ async function ask(source) {
 	const abort = new AbortController();
 	const alarm = setTimeout(() => abort.abort(), TIMEOUT);
 	try {
-		const response = await fetch(source.url, {cache: 'no-store', signal: abort.signal});
+		// With the origin, since a page may have been opened with a password in its address. And for JSON alone, so that
+		// who has no rights any more is not asked for a password each second.
+		const response = await fetch(location.origin + source.url, {headers: {Accept: 'application/json'}, cache: 'no-store', signal: abort.signal});
 		const date = Date.parse(response.headers.get('Date'));
 		let body = null;
 		try {
@@ -163,6 +165,8 @@ async function ask(source) {
 			source.error = null;
 		} else {
 			source.error = {code: response.status, error: body && body.error, hint: body && body.hint};
+			// What stays there would be taken for what is.
+			if (source !== sources.health || source.locked) source.data = null;
 		}
 	} finally {
 		clearTimeout(alarm);
@@ -229,6 +233,7 @@ const shapes = {
 };
 let told = '';
 
+const nothing = (source, text) => source.locked ? 'Kept back.' : source.error ? 'Not known.' : text;
 const isOpen = b => b.state !== 'closed' && b.state !== 'disabled';
 
 function verdict(health) {
@@ -420,7 +425,7 @@ $('older').addEventListener('click', () => {
 function drawAlerts() {
 	const rows = list(sources.alerts.data && sources.alerts.data.alerts);
 	const button = $('older');
-	put($('alerts-count'), rows.length >= 30 ? 'the newest 30' : '');
+	put($('alerts-count'), rows.length >= 16 ? 'the newest 16' : '');
 	button.hidden = rows.length <= 8;
 	button.setAttribute('aria-pressed', older);
 	put(button, older ? 'Show 8' : 'Show ' + rows.length);
@@ -429,7 +434,7 @@ function drawAlerts() {
 		['Severity', '', (a, cell) => tag(cell, a.severity, a.severity)],
 		['Ago', 'n none', a => age((now() - Date.parse(a.at)) / 1000)],
 		['What happened', 'grow', a => a.message],
-	], older ? rows : rows.slice(0, 8), a => String(a.id), sources.alerts.locked ? 'Kept back.' : 'None.');
+	], older ? rows : rows.slice(0, 8), a => String(a.id), nothing(sources.alerts, 'None.'));
 	drawStatus();
 }
 
@@ -452,7 +457,7 @@ function drawPools() {
 	put($('more'), (all ? 'Hide ' : 'Show ') + asleep + ' without connections');
 	const widest = Math.max(1, ...rows.map(p => known(p.capacity) ? 0 : p.connections));
 	table($('pools'), 'pools', 'Pools', [
-		['Pool', '', p => p.pool],
+		['Pool', '', p => known(p.pool) ? p.pool : p.declared ? 'a declared pool' : 'another pool'],
 		['Connections of capacity', '', (p, cell) => {
 			const whole = known(p.capacity) ? p.capacity : Math.max(widest, 1) * 1.0;
 			const share = v => 100 * v / whole;
@@ -485,7 +490,7 @@ function drawPools() {
 		['Hold p99', 'n', p => ms(p.hold_p99_ms)],
 		['Stmt p95', 'n', p => ms(p.statement_p95_ms)],
 		['Breaker', '', (p, cell) => p.breaker_state ? tag(cell, p.breaker_state, words(p.breaker_state)) : NONE],
-	], all ? rows : rows.filter(p => p.declared || p.connections), p => String(p.pool), sources.pools.locked ? 'Kept back: their names are not for everybody.' : 'None yet.');
+	], all ? rows : rows.filter(p => p.declared || p.connections), p => String(p.pool), nothing(sources.pools, 'None yet.'));
 	drawStatus();
 }
 
@@ -531,7 +536,7 @@ function drawAdvice() {
 	const host = $('advice');
 	// Who may not see them may still see what they are called.
 	if (!host.reason) host.append(host.reason = el('p', {className: 'lines'}));
-	put(host.reason, rows.length ? '' : list(sources.health.data && sources.health.data.recommendations).join('\n') || 'Nothing.');
+	put(host.reason, rows.length ? '' : list(sources.health.data && sources.health.data.recommendations).join('\n') || nothing(sources.recommendations, 'Nothing.'));
 	host.reason.hidden = rows.length > 0;
 	sync(host, rows, r => r.rule + ' ' + r.subject, r => {
 		const pre = el('pre', {tabIndex: 0});
@@ -593,7 +598,8 @@ function aimHistory() {
 }
 function drawHistory() {
 	const source = sources.history;
-	if (source.data && !source.error && source.asked.view === view) {
+	if (source.error) points = [];
+	if (source.data && source.asked.view === view) {
 		const rows = list(source.data.history).map(r => ({...r, t: Date.parse(r.at)})).filter(r => r.t);
 		if (known(source.data.step_seconds) && source.data.step_seconds > 0) step = source.data.step_seconds;
 		else step = view[2];

@@ -36,6 +36,14 @@ pooldiag.leak_threshold = 500ms
 pooldiag.pools = 'web(application_name=web, size=6, max_overflow=6), jobs(application_name=jobs, size=2, max_overflow=0)'
 EOC
 
+# What a browser would ask a person for.
+my $token = 'a2c7-4e1f';
+my $file = $node->data_dir . '/token';
+append_to_file($file, "$token\n");
+chmod 0600, $file or die "chmod $file: $!";
+$node->append_conf('postgresql.conf', "pooldiag.http_token_file = '$file'");
+reload($node);
+
 # Sessions that stay as they are: a pool in overflow that leaks, one that is full, one that nobody has declared. Two wait for a
 # row that a leak holds.
 my %as = (web => 9, jobs => 2, reports => 1);
@@ -64,7 +72,7 @@ my $pg_ctl = 'pg_ctl --wait --pgdata=' . $node->data_dir;
 my $output;
 my $finished = run(
 	[
-		$python, "$FindBin::RealBin/../web/page.py", "http://127.0.0.1:$port", $pictures,
+		$python, "$FindBin::RealBin/../web/page.py", "http://127.0.0.1:$port", $pictures, '--token', $token,
 		'--stop', "$pg_ctl --mode=immediate stop",
 		'--start', "$pg_ctl --log=" . $node->logfile . ' start'
 	],

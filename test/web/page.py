@@ -39,6 +39,7 @@ parser.add_argument("url")
 parser.add_argument("folder")
 parser.add_argument("--stop")
 parser.add_argument("--start")
+parser.add_argument("--token", help="the one that opens everything where access is summary")
 args = parser.parse_args()
 base = args.url.rstrip("/")
 
@@ -155,8 +156,12 @@ return {
 """
 
 
-def load():
-    browser.get(base + "/")
+def with_token():
+    return base.replace("//", f"//somebody:{args.token}@")
+
+
+def load(url=base):
+    browser.get(url + "/")
     return poll(lambda: read()["breakers"] and read()["pools"] and read()["legend"].get("idle", "–") != "–")
 
 
@@ -396,6 +401,12 @@ def check_names():
         db.rows(f"DROP ROLE {role}")
 
 
+def told(names):
+    """Which of them can be read in the page's tables and recommendations."""
+    text = run("return ['pools', 'breakers', 'advice', 'alerts', 'verdict'].map(id => document.getElementById(id).textContent).join(' ')")
+    return [name for name in names if name in text]
+
+
 def check_rights():
     """Access is taken away from a page that is open, and given back."""
     if db.value("SELECT current_setting('pooldiag.http_access', true)") != "all":
@@ -406,7 +417,12 @@ def check_rights():
     try:
         ok(poll(lambda: "pooldiag.http_access" in run("return document.getElementById('notice').textContent"), 20), "without access it says what to set")
         ok(poll(lambda: read()["status"] in ("healthy", "degraded"), 10), "and what everybody may see is still there")
+        names = [row[0] for row in db.rows("SELECT pool FROM pooldiag.pools WHERE connections > 0 AND length(pool) > 3")]
+        ok(poll(lambda: not told(names), 20), "no name that it had seen before is left", told(names))
         picture("page-summary", 1440, 900)
+        if args.token:
+            load(with_token())
+            ok(read()["pools"], "with the token as a password everything is there", read())
     finally:
         db.rows("ALTER SYSTEM RESET pooldiag.http_access")
         db.rows("SELECT pg_reload_conf()")
@@ -483,7 +499,7 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         same(browser_log(), [], "nothing in the browser's log: no error, no violation of the policy")
         check_rights()
         check_silence()
-        elsewhere = [url for url in requests() if not url.startswith((base + "/", "data:", "chrome"))]
+        elsewhere = [url for url in requests() if not url.startswith((base + "/", with_token(), "data:", "chrome"))]
         same(elsewhere, [], "no request to anywhere else")
         check_policy()
     except Exception as error:  # pylint: disable=broad-except
