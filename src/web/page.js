@@ -72,6 +72,7 @@ function table(host, name, caption, columns, rows, key, nothing) {
 		(tr, row) => columns.forEach((c, i) => {
 			const text = c[2](row, tr.children[i]);
 			if (text !== undefined) put(tr.children[i], text);
+			tr.children[i].toggleAttribute('data-none', text === NONE);
 		}));
 }
 function tag(cell, kind, text) {
@@ -455,18 +456,17 @@ function drawPools() {
 	$('more').hidden = !asleep;
 	$('more').setAttribute('aria-pressed', all);
 	put($('more'), (all ? 'Hide ' : 'Show ') + asleep + ' without connections');
-	const widest = Math.max(1, ...rows.map(p => known(p.capacity) ? 0 : p.connections));
 	table($('pools'), 'pools', 'Pools', [
 		['Pool', '', p => known(p.pool) ? p.pool : p.declared ? 'a declared pool' : 'another pool'],
 		['Connections of capacity', '', (p, cell) => {
-			const whole = known(p.capacity) ? p.capacity : Math.max(widest, 1) * 1.0;
-			const share = v => 100 * v / whole;
+			const share = v => 100 * v / p.capacity;
 			// Without a capacity there is nothing to measure against, and no bar.
 			bar(cell, 'conns', num(p.connections) + (known(p.capacity) ? ' / ' + num(p.capacity) : ''), known(p.capacity) ? [
-				[p.saturation_percent >= 100 ? 'of-bad' : 'of-idle', 0, share(p.connections)],
+				['of-idle', 0, share(p.connections)],
 				['of-active', 0, share(p.checked_out)],
 				['size', share(p.size * p.instances), p.max_overflow > 0 ? 101 : 0],
 			] : [['', 0, 0], ['', 0, 0], ['', 0, 0]]);
+			mark(cell.firstElementChild.lastChild, p.saturation_percent >= 100 ? 'bar full' : 'bar');
 			cell.firstElementChild.lastChild.hidden = !known(p.capacity);
 		}],
 		['Size', 'n', p => known(p.size) ? (p.instances > 1 ? p.instances + ' \u00d7 ' : '') + p.size + ' + ' + p.max_overflow : NONE],
@@ -598,7 +598,7 @@ function aimHistory() {
 }
 function drawHistory() {
 	const source = sources.history;
-	if (source.error) points = [];
+	if (source.error && !source.locked) points = [];
 	if (source.data && source.asked.view === view) {
 		const rows = list(source.data.history).map(r => ({...r, t: Date.parse(r.at)})).filter(r => r.t);
 		if (known(source.data.step_seconds) && source.data.step_seconds > 0) step = source.data.step_seconds;
@@ -626,8 +626,8 @@ const layers = [
 ];
 const strips = [
 	['Transactions a second', 'xact_rate', rate],
-	['Hold p95', 'hold_p95_ms', ms],
-	['Statement p95', 'statement_p95_ms', ms],
+	['Hold p95, log scale', 'hold_p95_ms', ms],
+	['Statement p95, log scale', 'statement_p95_ms', ms],
 	['Waiting for locks', 'waiting', num],
 ];
 
@@ -739,7 +739,9 @@ function drawCharts() {
 		const canvas = host.children[i].lastChild;
 		const w = canvas.clientWidth, h = 38;
 		const max = Math.max(0, ...points.map(p => p[key] || 0));
-		const d = runs(p => p[key]).map(run => 'M' + run.map(p => at(w * (Math.max(p.t, begin) + step * 500 - begin) / (end - begin)) + ' ' + at(h - 2 - (h - 5) * (max ? p[key] / max : 0))).join('L') + (run.length === 1 ? 'h1' : '')).join('');
+		// One statement of a minute would make a flat line of all that takes milliseconds.
+		const high = v => format === ms ? Math.log1p(v / 0.05) : v;
+		const d = runs(p => p[key]).map(run => 'M' + run.map(p => at(w * (Math.max(p.t, begin) + step * 500 - begin) / (end - begin)) + ' ' + at(h - 2 - (h - 5) * (max ? high(p[key]) / high(max) : 0))).join('L') + (run.length === 1 ? 'h1' : '')).join('');
 		canvas.setAttribute('viewBox', '0 0 ' + w + ' ' + h);
 		canvas.replaceChildren(svg('path', {d: 'M0 ' + (h - 1.5) + 'H' + w, class: 'grid'}), svg('path', {d, class: 'line'}), svg('path', {class: 'hair', d: ''}));
 		put(host.children[i].firstChild.lastChild.lastChild, ', max ' + format(points.length ? max : null));
