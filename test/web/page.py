@@ -284,14 +284,31 @@ def browser_log():
     return [f"{entry['level']} {entry['message']}" for entry in browser.get_log("browser")]
 
 
+asked = []
+
+
 def requests():
-    """All that the browser has asked for since this was called last."""
+    """What the browser has asked for since this was called last; asked has all."""
     found = []
     for entry in browser.get_log("performance"):
         message = json.loads(entry["message"])["message"]
         if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
             found.append(message["params"].get("request", message["params"])["url"])
+    asked.extend(found)
     return found
+
+
+def check_hidden():
+    """Nobody looks, and nothing is asked for; then somebody does."""
+    hide = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => arguments[0]}); document.dispatchEvent(new Event('visibilitychange'));"
+    run(hide, True)
+    time.sleep(1)
+    requests()
+    time.sleep(3)
+    same(requests(), [], "no request while the page is hidden")
+    run(hide, False)
+    ok(poll(lambda: base + "/api/v1/health/detailed" in requests(), 5), "and at once when it is seen again")
+    run("delete document.hidden")
 
 
 def check_document():
@@ -494,12 +511,15 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         check_looks()
         check_meaning()
         check_keyboard()
+        check_hidden()
         check_breaker("lock_waits")
         check_names()
         same(browser_log(), [], "nothing in the browser's log: no error, no violation of the policy")
         check_rights()
         check_silence()
-        elsewhere = [url for url in requests() if not url.startswith((base + "/", with_token(), "data:", "chrome"))]
+        requests()
+        ok(len(asked) > 50, "the browser's requests are known", len(asked))
+        elsewhere = [url for url in asked if not url.startswith((base + "/", with_token(), "data:", "chrome"))]
         same(elsewhere, [], "no request to anywhere else")
         check_policy()
     except Exception as error:  # pylint: disable=broad-except
