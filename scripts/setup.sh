@@ -9,8 +9,8 @@
 
 profile=${1:-build}
 case $profile in
-	build | test | demo | ci | matrix | server | valgrind | coverage | bench) ;;
-	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage|bench" ;;
+	build | test | demo | ci | matrix | server | valgrind | coverage | bench | web) ;;
+	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage|bench|web" ;;
 esac
 
 # profiles | Debian package | how to see elsewhere that it is there | what for
@@ -51,6 +51,10 @@ valgrind ci        | valgrind                      | have valgrind        | memo
 bench              | valgrind                      | have valgrind        | how many instructions a statement takes
 bench              | postgresql-$pg_major-pg-wait-sampling | have_library pg_wait_sampling | an extension to compare with
 bench              | postgresql-$pg_major              | have_library pg_stat_statements | an extension to compare with
+web ci             | chromium                      | have chromium        | the status page's test, in a browser
+web ci             | chromium-driver               | have chromedriver    | the status page's test, in a browser
+web ci             | python3-selenium              | have_python selenium | the status page's test, in a browser
+web                | python3-psycopg2              | have_python psycopg2 | the status page's test, in a browser
 coverage ci        | gcovr                         | have gcovr           | which lines the tests run
 "
 

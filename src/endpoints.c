@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "utils/builtins.h"
 
 #include "access.h"
 #include "advisor.h"
@@ -20,6 +21,7 @@
 #include "health.h"
 #include "history.h"
 #include "json.h"
+#include "page.h"
 #include "readiness.h"
 #include "settings.h"
 
@@ -51,6 +53,7 @@ static void answer_history(Call *call);
 static void answer_pools(Call *call);
 static void answer_recommendations(Call *call);
 static void answer_alerts(Call *call);
+static void answer_page(Call *call);
 
 static const Endpoint endpoints[] = {
 	{"/livez", true, answer_livez},
@@ -61,6 +64,7 @@ static const Endpoint endpoints[] = {
 	{"/api/v1/pools", false, answer_pools},
 	{"/api/v1/recommendations", false, answer_recommendations},
 	{"/api/v1/alerts", false, answer_alerts},
+	{"/", false, answer_page},
 };
 
 /* All other paths. */
@@ -307,6 +311,20 @@ answer_alerts(Call *call)
 	end_array(json);
 }
 
+/* The page has no figure in it. It needs the token all the same, so that a browser asks for that before the page needs it. */
+static void
+answer_page(Call *call)
+{
+	uint8 random[16];
+	char nonce[2 * sizeof(random) + 1];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no random number could be made")));
+	nonce[hex_encode((const char *) random, sizeof(random), nonce)] = '\0';
+	pooldiag_page_write(begin_body(call, "text/html; charset=utf-8"), nonce);
+	add_header(call->answer, "Content-Security-Policy", pooldiag_page_policy(nonce));
+}
+
 /* ---------------------------------------------------------------- who, what, how ----------------- */
 
 static bool
@@ -338,10 +356,15 @@ list_paths(void)
 	return paths.data;
 }
 
-/* Without a token that could be given, a browser need not ask for one. */
+/*
+ * Without a token that could be given, a browser need not ask for one. Nor when a page's script, which is to say that it wants
+ * JSON, asks again and again: its person would have a dialog each time.
+ */
 static void
-refuse_stranger(PoolDiagAnswer *answer)
+refuse_stranger(const PoolDiagRequest *request, PoolDiagAnswer *answer)
 {
+	bool is_script = request->accept != NULL && strcmp(request->accept, JSON) == 0;
+
 	if (token[0] == '\0')
 	{
 		add_header(answer, "WWW-Authenticate", "Bearer realm=\"pooldiag\"");
@@ -352,7 +375,8 @@ refuse_stranger(PoolDiagAnswer *answer)
 		return;
 	}
 	add_header(answer, "WWW-Authenticate", "Bearer realm=\"pooldiag\"");
-	add_header(answer, "WWW-Authenticate", "Basic realm=\"pooldiag\", charset=\"UTF-8\"");
+	if (!is_script)
+		add_header(answer, "WWW-Authenticate", "Basic realm=\"pooldiag\", charset=\"UTF-8\"");
 	pooldiag_endpoints_refuse(
 		answer, 401, "this tells names, and needs the token",
 		"Send \"Authorization: Bearer TOKEN\", or TOKEN as the password of Basic "
@@ -399,5 +423,5 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 	if (call.may_know_names || endpoints[answer->endpoint].names_nobody)
 		endpoints[answer->endpoint].answer(&call);
 	else
-		refuse_stranger(answer);
+		refuse_stranger(request, answer);
 }
