@@ -55,7 +55,7 @@ sub send_bytes
 	syswrite $socket, $bytes;
 	return read_answer($socket, $is_enough);
 }
-sub statuses { return $_[0] =~ m{^HTTP/1\.[01] (\d+)}mg; }
+sub statuses { my @all = $_[0] =~ m{HTTP/1\.[01] (\d{3}) [A-Z]}g; return @all; }
 
 my $get = "GET /livez HTTP/1.1\r\nHost: localhost\r\n";
 ask($port, $_) for @paths, @paths;
