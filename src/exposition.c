@@ -280,12 +280,13 @@ write_waits(PoolDiagMetrics *metrics, const PoolDiagSample *sample)
 			continue;
 		if (type == NULL)
 			type = event = "CPU";
-		found[count++] = (Wait){type, event == NULL ? "other" : event, row->samples};
+		found[count++] = (Wait){type, event == NULL ? type : event, row->samples};
 	}
 	qsort(found, count, sizeof(Wait), compare_waits);
 	pooldiag_metrics_family(metrics, "pooldiag_wait_samples", POOLDIAG_METRIC_COUNTER, NULL,
 							"How often an active connection was seen waiting for that at a tick of "
-							"the sampler; CPU: for nothing; other: what extensions have named.");
+							"the sampler; CPU: for nothing. What extensions have named goes by "
+							"its type.");
 	for (int i = 0; i < count; i++)
 	{
 		PoolDiagLabels labels = {0};

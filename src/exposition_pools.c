@@ -45,7 +45,7 @@ static const int64_t lifetime_bounds[] = {
 
 /*
  * Gives a pool its name, and a number behind it where another one has the same: a sample that is there twice would
- * spoil the whole exposition. Names differ by bytes that no reader is shown, or by being declared.
+ * spoil the whole exposition. They differ by bytes that are of no encoding that the reader has.
  */
 static char *
 name_pool(const PoolDiagLive *live, int pool, HTAB *names)
