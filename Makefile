@@ -19,6 +19,7 @@ TAP_TESTS = 1
 endif
 
 PG_CPPFLAGS = -I$(srcdir)/src
+SHLIB_LINK = -lmicrohttpd
 # Further flags to compile and link with, in unit tests too: sanitizers, coverage.
 INSTRUMENT ?=
 PG_CFLAGS = $(INSTRUMENT)

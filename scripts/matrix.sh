@@ -28,7 +28,7 @@ fresh_days=7
 # The server's development package depends on a whole LLVM; it is unpacked beside these, alone.
 packages_of() {
 	echo base-files dash bash coreutils sed grep gzip tar hostname findutils diffutils mawk util-linux \
-		gcc libc6-dev make libkrb5-dev libcmocka-dev perl libipc-run-perl tzdata \
+		gcc libc6-dev make libkrb5-dev libmicrohttpd-dev libcmocka-dev perl libipc-run-perl tzdata \
 		python3 python3-psycopg2 python3-sqlalchemy \
 		"postgresql-$1" "postgresql-client-$1" libpq-dev
 }

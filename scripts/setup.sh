@@ -20,6 +20,7 @@ build test demo ci | libc6-dev                     | have_header stdio.h  | the 
 build test demo ci | make                          | have make            | the build
 build test demo ci | postgresql-server-dev-$pg_major | have_pgxs            | PostgreSQL's headers and build files
 build test demo ci | libkrb5-dev                   | have_gssapi          | gssapi/gssapi.h, which PostgreSQL's headers include
+build test demo ci | libmicrohttpd-dev             | have_header stdint.h microhttpd.h | HTTP
 test demo ci       | postgresql-$pg_major              | have_server          | the PostgreSQL server, to run private copies of it
 test demo ci       | postgresql-client-$pg_major       | have_client          | psql, pgbench, pg_regress, isolationtester
 test ci            | perl                          | have prove           | TAP tests

@@ -137,9 +137,9 @@ SELECT scope, capacity = CASE scope
 	peak_connections >= connections AS peak_connections,
 	(peak_at IS NULL) = (peak_connections = 0) AND (peak_at <= clock_timestamp()) IS NOT FALSE AS peak_at
 FROM pooldiag.utilization WHERE name IS NULL ORDER BY scope COLLATE "C";
--- The launcher of logical replication has a worker's slot, and so have pooldiag's three workers, which
+-- The launcher of logical replication has a worker's slot, and so have pooldiag's four workers, which
 -- pg_stat_activity does not show.
-SELECT connections = 3 + (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'logical replication launcher')
+SELECT connections = 4 + (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'logical replication launcher')
 	AS workers
 FROM pooldiag.utilization WHERE scope = 'workers';
 

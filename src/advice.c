@@ -8,10 +8,12 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "advice.h"
+#include "blockers.h"
 #include "counters.h"
 #include "text.h"
 
@@ -24,6 +26,7 @@ pooldiag_advice_add(PoolDiagCase *c, PoolDiagSeverity severity, const char *subj
 	added->severity = severity;
 	added->rule = c->name;
 	added->subject = subject;
+	added->plain = c->plain;
 	added->evidence = "{}";
 	added->finding.rule = c->rule;
 	added->finding.subject = key;
@@ -67,12 +70,12 @@ pooldiag_advice_key(const char *subject)
 	return hash_bytes_extended((const unsigned char *) subject, (int) strlen(subject), 1);
 }
 
-/* Who waits for whom, read once. */
+/* Who waits for whom, read once; by a worker, which waits for no lock, as far as it gets. */
 const PoolDiagLocks *
 pooldiag_advice_locks(PoolDiagCase *c)
 {
 	if (c->locks == NULL)
-		c->locks = pooldiag_locks_read();
+		c->locks = OidIsValid(MyDatabaseId) ? pooldiag_locks_read() : pooldiag_blockers_locks();
 	return c->locks;
 }
 

@@ -27,6 +27,7 @@ typedef struct PoolDiagAdvice
 	const char *rule;
 	const char *subject;
 	const char *title;
+	const char *plain;	  /* instead of the title, for who is not to know names */
 	const char *evidence; /* JSON, an object */
 	const char *advice;
 	const char *remedy;		/* to paste, or NULL */
@@ -41,6 +42,7 @@ typedef struct PoolDiagCase
 	PoolDiagLocks *locks; /* once somebody has needed them */
 	int rule;			  /* the one that is at it: its number, and name */
 	const char *name;
+	const char *plain;
 	List *advice; /* of PoolDiagAdvice */
 } PoolDiagCase;
 

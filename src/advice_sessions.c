@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "text.h"
 #include "thresholds.h"
+#include "worker.h"
 
 static const PoolDiagPool *
 row_of(const PoolDiagSample *sample, int pool)
@@ -369,7 +370,8 @@ judge_slots(PoolDiagCase *c)
 		StringInfoData json;
 		PoolDiagAdvice *added;
 
-		LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+		if (!pooldiag_worker_lock(ReplicationSlotControlLock, LW_SHARED))
+			return;
 		if (slot->in_use)
 		{
 			SpinLockAcquire(&slot->mutex);
@@ -409,6 +411,9 @@ judge_slots(PoolDiagCase *c)
 void
 pooldiag_advice_horizon_held(PoolDiagCase *c, int pool)
 {
+	/* Which core takes for a moment each. */
+	if (!pooldiag_worker_may_take(XidGenLock) || !pooldiag_worker_may_take(ProcArrayLock))
+		return;
 	judge_sessions(c);
 	/* What belongs to no session's owner is for those who may see all. */
 	if (!c->live->sees_all)

@@ -15,6 +15,7 @@
 
 #include "advice_slots.h"
 #include "compat.h"
+#include "quotas.h"
 #include "refusals.h"
 #include "text.h"
 #include "thresholds.h"
@@ -315,8 +316,26 @@ judge_limit(PoolDiagCase *c, const char *what, const char *name, int limit, int 
 								 quote_identifier(name), enough);
 }
 
-void
-pooldiag_advice_role_or_database_limit(PoolDiagCase *c, int pool)
+/* Where there is no catalog, the limits are those that a process with one has left. */
+static void
+judge_quotas(PoolDiagCase *c)
+{
+	PoolDiagQuotas *quotas = palloc(sizeof(PoolDiagQuotas));
+
+	if (!pooldiag_quotas_read(quotas))
+		return;
+	for (int i = 0; i < quotas->count; i++)
+	{
+		const PoolDiagQuota *quota = &quotas->limits[i];
+
+		judge_limit(c, quota->is_role ? "role" : "database", quota->name, quota->limit,
+					count_connections(c->live, quota->is_role ? quota->oid : InvalidOid,
+									  quota->is_role ? InvalidOid : quota->oid));
+	}
+}
+
+static void
+judge_catalog(PoolDiagCase *c)
 {
 	Relation relation = table_open(AuthIdRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
@@ -346,4 +365,13 @@ pooldiag_advice_role_or_database_limit(PoolDiagCase *c, int pool)
 	}
 	systable_endscan(scan);
 	table_close(relation, AccessShareLock);
+}
+
+void
+pooldiag_advice_role_or_database_limit(PoolDiagCase *c, int pool)
+{
+	if (OidIsValid(MyDatabaseId))
+		judge_catalog(c);
+	else
+		judge_quotas(c);
 }

@@ -35,6 +35,7 @@ typedef enum RuleKind
 typedef struct Rule
 {
 	const char *name;
+	const char *plain; /* what it says in a sentence that names nobody */
 	RuleKind kind;
 	int looks_at;
 	bool (*fires)(const PoolDiagSample *sample, int pool); /* NULL: say decides */
@@ -42,53 +43,65 @@ typedef struct Rule
 } Rule;
 
 static const Rule rules[] = {
-	{"sampler_silent", OF_ASKER, NOW, NULL, pooldiag_advice_sampler_silent},
-	{"slots_nearly_full", OF_SERVER, NOW, pooldiag_advice_slots_are_nearly_full,
-	 pooldiag_advice_slots_nearly_full},
-	{"refused_connections", OF_SERVER, PAST, pooldiag_advice_were_refused,
-	 pooldiag_advice_refused_connections},
-	{"role_or_database_limit", OF_CATALOG, NOW, NULL, pooldiag_advice_role_or_database_limit},
-	{"pool_exceeds_server", OF_SERVER, NOW, pooldiag_advice_pools_exceed_server,
-	 pooldiag_advice_pool_exceeds_server},
-	{"pool_saturated", OF_POOL, PAST, pooldiag_advice_pool_is_saturated,
+	{"sampler_silent", "pooldiag's sampler is silent", OF_ASKER, NOW, NULL,
+	 pooldiag_advice_sampler_silent},
+	{"slots_nearly_full", "Nearly all connection slots are taken", OF_SERVER, NOW,
+	 pooldiag_advice_slots_are_nearly_full, pooldiag_advice_slots_nearly_full},
+	{"refused_connections", "Connections were refused for want of room", OF_SERVER, PAST,
+	 pooldiag_advice_were_refused, pooldiag_advice_refused_connections},
+	{"role_or_database_limit", "A role or database is near its connection limit", OF_ASKER, NOW,
+	 NULL, pooldiag_advice_role_or_database_limit},
+	{"pool_exceeds_server", "The declared pools exceed the server's slots", OF_SERVER, NOW,
+	 pooldiag_advice_pools_exceed_server, pooldiag_advice_pool_exceeds_server},
+	{"pool_saturated", "A pool is saturated", OF_POOL, PAST, pooldiag_advice_pool_is_saturated,
 	 pooldiag_advice_pool_saturated},
-	{"pool_oversized", OF_POOL, PAST, pooldiag_advice_pool_is_oversized,
-	 pooldiag_advice_pool_oversized},
-	{"leak_suspects", OF_POOL, NOW, pooldiag_advice_has_leaks, pooldiag_advice_leak_suspects},
-	{"aborted_transactions", OF_POOL, NOW, pooldiag_advice_has_aborted,
-	 pooldiag_advice_aborted_transactions},
-	{"leak_growth", OF_POOL, PAST, pooldiag_advice_pool_grows, pooldiag_advice_leak_growth},
-	{"held_while_idle", OF_POOL, PAST, pooldiag_advice_pool_holds_idle,
-	 pooldiag_advice_held_while_idle},
-	{"slow_holders", OF_POOL, NOW, pooldiag_advice_has_slow, pooldiag_advice_slow_holders},
-	{"canceled_statements", OF_POOL, PAST, pooldiag_advice_pool_is_canceled,
-	 pooldiag_advice_canceled_statements},
-	{"lock_pileup", OF_SERVER, NOW, pooldiag_advice_locks_pile_up, pooldiag_advice_lock_pileup},
-	{"blocked_by_idle", OF_ASKER, NOW, NULL, pooldiag_advice_blocked_by_idle},
-	{"wait_bound", OF_SERVER, PAST, pooldiag_advice_is_wait_bound, pooldiag_advice_wait_bound},
-	{"cpu_oversubscribed", OF_SERVER, PAST, pooldiag_advice_cpu_is_oversubscribed,
-	 pooldiag_advice_cpu_oversubscribed},
-	{"connection_storm", OF_POOL, PAST, pooldiag_advice_pool_storms,
-	 pooldiag_advice_connection_storm},
-	{"not_recycled", OF_POOL, NOW, pooldiag_advice_pool_is_unrecycled,
-	 pooldiag_advice_not_recycled},
-	{"stale_clients", OF_ASKER, NOW, NULL, pooldiag_advice_stale_clients},
-	{"missing_timeouts", OF_CATALOG, NOW, NULL, pooldiag_advice_missing_timeouts},
-	{"no_reserved_slots", OF_SERVER, PAST, pooldiag_advice_has_no_reserve,
-	 pooldiag_advice_no_reserved_slots},
-	{"max_connections_oversized", OF_SERVER, PAST, pooldiag_advice_has_too_many_slots,
-	 pooldiag_advice_max_connections_oversized},
-	{"memory_at_risk", OF_SERVER, PAST, pooldiag_advice_memory_is_at_risk,
-	 pooldiag_advice_memory_at_risk},
-	{"missing_index", OF_CATALOG, NOW, NULL, pooldiag_advice_missing_index},
-	{"read_heavy", OF_SERVER, PAST, pooldiag_advice_mostly_reads, pooldiag_advice_read_heavy},
-	{"statement_logging", OF_SERVER, PAST, pooldiag_advice_wants_logging,
-	 pooldiag_advice_statement_logging},
-	{"authentication_failures", OF_SERVER, PAST, pooldiag_advice_failed_authentication,
-	 pooldiag_advice_authentication_failures},
-	{"rollback_rate", OF_POOL, PAST, pooldiag_advice_pool_loses_work,
-	 pooldiag_advice_rollback_rate},
-	{"horizon_held", OF_ASKER, NOW, NULL, pooldiag_advice_horizon_held},
+	{"pool_oversized", "A pool is larger than it needs to be", OF_POOL, PAST,
+	 pooldiag_advice_pool_is_oversized, pooldiag_advice_pool_oversized},
+	{"leak_suspects", "Connections are idle in transaction for too long", OF_POOL, NOW,
+	 pooldiag_advice_has_leaks, pooldiag_advice_leak_suspects},
+	{"aborted_transactions", "Connections stay in failed transactions", OF_POOL, NOW,
+	 pooldiag_advice_has_aborted, pooldiag_advice_aborted_transactions},
+	{"leak_growth", "A pool's connections grow, and its work does not", OF_POOL, PAST,
+	 pooldiag_advice_pool_grows, pooldiag_advice_leak_growth},
+	{"held_while_idle", "Transactions are held open while nothing is done in them", OF_POOL, PAST,
+	 pooldiag_advice_pool_holds_idle, pooldiag_advice_held_while_idle},
+	{"slow_holders", "Slow statements hold connections", OF_POOL, NOW, pooldiag_advice_has_slow,
+	 pooldiag_advice_slow_holders},
+	{"canceled_statements", "Many statements are canceled", OF_POOL, PAST,
+	 pooldiag_advice_pool_is_canceled, pooldiag_advice_canceled_statements},
+	{"lock_pileup", "Sessions pile up behind a lock", OF_SERVER, NOW, pooldiag_advice_locks_pile_up,
+	 pooldiag_advice_lock_pileup},
+	{"blocked_by_idle", "Sessions wait for one that is idle in transaction", OF_ASKER, NOW, NULL,
+	 pooldiag_advice_blocked_by_idle},
+	{"wait_bound", "Active sessions wait more than they work", OF_SERVER, PAST,
+	 pooldiag_advice_is_wait_bound, pooldiag_advice_wait_bound},
+	{"cpu_oversubscribed", "More sessions are on CPU than there are cores", OF_SERVER, PAST,
+	 pooldiag_advice_cpu_is_oversubscribed, pooldiag_advice_cpu_oversubscribed},
+	{"connection_storm", "A pool opens many connections that live briefly", OF_POOL, PAST,
+	 pooldiag_advice_pool_storms, pooldiag_advice_connection_storm},
+	{"not_recycled", "A pool does not recycle its connections", OF_POOL, NOW,
+	 pooldiag_advice_pool_is_unrecycled, pooldiag_advice_not_recycled},
+	{"stale_clients", "Clients that are gone would be noticed late", OF_ASKER, NOW, NULL,
+	 pooldiag_advice_stale_clients},
+	{"missing_timeouts", "Sessions have no timeouts", OF_CATALOG, NOW, NULL,
+	 pooldiag_advice_missing_timeouts},
+	{"no_reserved_slots", "No slot is reserved for superusers", OF_SERVER, PAST,
+	 pooldiag_advice_has_no_reserve, pooldiag_advice_no_reserved_slots},
+	{"max_connections_oversized", "max_connections is larger than it needs to be", OF_SERVER, PAST,
+	 pooldiag_advice_has_too_many_slots, pooldiag_advice_max_connections_oversized},
+	{"memory_at_risk", "Memory could run out with all connections at work", OF_SERVER, PAST,
+	 pooldiag_advice_memory_is_at_risk, pooldiag_advice_memory_at_risk},
+	{"missing_index", "Slow statements scan tables for want of an index", OF_CATALOG, NOW, NULL,
+	 pooldiag_advice_missing_index},
+	{"read_heavy", "The load is mostly reads", OF_SERVER, PAST, pooldiag_advice_mostly_reads,
+	 pooldiag_advice_read_heavy},
+	{"statement_logging", "The server is busy, and no duration is logged", OF_SERVER, PAST,
+	 pooldiag_advice_wants_logging, pooldiag_advice_statement_logging},
+	{"authentication_failures", "Many clients fail to authenticate", OF_SERVER, PAST,
+	 pooldiag_advice_failed_authentication, pooldiag_advice_authentication_failures},
+	{"rollback_rate", "Many transactions are rolled back", OF_POOL, PAST,
+	 pooldiag_advice_pool_loses_work, pooldiag_advice_rollback_rate},
+	{"horizon_held", "Vacuum is held back", OF_ASKER, NOW, NULL, pooldiag_advice_horizon_held},
 };
 
 /* ---------------------------------------------------------------- in the sampler ----------------- */
@@ -217,6 +230,7 @@ pooldiag_advisor_advise(PoolDiagLive *live)
 
 		c.rule = rule;
 		c.name = rules[rule].name;
+		c.plain = rules[rule].plain;
 		switch (rules[rule].kind)
 		{
 			case OF_SERVER:
@@ -239,7 +253,7 @@ pooldiag_advisor_advise(PoolDiagLive *live)
 
 		c.name = "all_clear";
 		added = pooldiag_advice_add(&c, POOLDIAG_INFO, "server", 0);
-		added->title = "All systems operating normally";
+		added->title = added->plain = "All systems operating normally";
 		added->advice = "Nothing to do.";
 	}
 	return gravest_first(c.advice);

@@ -145,7 +145,12 @@ pooldiag_alerts_peek(PoolDiagFollower which, PoolDiagAlert *alert)
 			switch (pooldiag_ring_read(ring, number, alert))
 			{
 				case POOLDIAG_RING_WHOLE:
-					return true;
+					/* The journal gets none that a reset has forgotten, which it may have heard of first. */
+					if (which != POOLDIAG_FOLLOWER_KEEPER ||
+						alert->id >= (int64) pg_atomic_read_u64(&shared->first))
+						return true;
+					pooldiag_alerts_pass(which);
+					break;
 				case POOLDIAG_RING_UNFINISHED:
 					/* Its writer wakes us when it is there. */
 					return false;

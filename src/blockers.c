@@ -1,8 +1,8 @@
 /*
  * blockers.c
- *	  Who waits for whom, as the sampler sees it: without waiting for a lock, and so perhaps not all of it.
+ *	  Who waits for whom, as workers see it: without waiting for a lock, and so perhaps not all of it.
  *
- * A session that asks takes all of the lock manager's partitions (locks.c), and may wait for them. The sampler must not:
+ * A session that asks takes all of the lock manager's partitions (locks.c), and may wait for them. A worker must not:
  * it takes the partition of the one lock that a process waits for, if that is free, for as long as it takes to walk
  * through those who hold it, and counts what it could not read. PGPROC's waitLock is first read without any lock; a LOCK
  * lies in shared memory that never goes away, so that its tag can be read, whatever it has become. It is trusted only
@@ -20,7 +20,6 @@
 
 #include "blockers.h"
 #include "compat.h"
-#include "locks.h"
 
 /* As many of those that hold up one session are kept; its way to a root goes over one of them. */
 #define MAX_HOLDERS 8
@@ -168,6 +167,13 @@ compare_roots(const void *left, const void *right)
 	return (a->procno > b->procno) - (a->procno < b->procno);
 }
 
+/* 0: a prepared transaction, which has no process. */
+static int
+pid_of(int procno)
+{
+	return GetPGProcByNumber(procno)->pid;
+}
+
 static void
 count_root(PoolDiagBlockers *blockers, const Waiter *waiter)
 {
@@ -183,8 +189,7 @@ count_root(PoolDiagBlockers *blockers, const Waiter *waiter)
 	if (i == blockers->count)
 	{
 		blockers->roots[i].procno = waiter->root;
-		/* A prepared transaction has no process. */
-		blockers->roots[i].pid = GetPGProcByNumber(waiter->root)->pid;
+		blockers->roots[i].pid = pid_of(waiter->root);
 		blockers->roots[i].waiting = 0;
 		blockers->count++;
 	}
@@ -192,46 +197,98 @@ count_root(PoolDiagBlockers *blockers, const Waiter *waiter)
 	blockers->root_of[waiter->procno] = blockers->roots[i].pid;
 }
 
-/* Reads all waits, each session's once, and who is at their roots. */
-PoolDiagBlockers *
-pooldiag_blockers_read(void)
+/* What was read of all waits, each session's once, with the roots of those. */
+typedef struct Waits
 {
-	PoolDiagBlockers *blockers = palloc0(sizeof(PoolDiagBlockers));
-	int procs = (int) ProcGlobal->allProcCount + max_prepared_xacts;
-	Waiter *waiters = palloc_extended(sizeof(Waiter) * Max(MaxBackends, 1), MCXT_ALLOC_HUGE);
-	int *waiter_of = palloc(sizeof(int) * procs);
+	int procs;
+	int count;
+	int not_read;
+	Waiter *waiters;
+	int *waiter_of; /* by the number of a PGPROC: its place among the waiters, or -1 */
+} Waits;
 
-	blockers->root_of = palloc(sizeof(int) * procs);
-	for (int i = 0; i < procs; i++)
-	{
-		waiter_of[i] = -1;
-		blockers->root_of[i] = POOLDIAG_NO_ROOT;
-	}
+static void
+read_waits(Waits *waits)
+{
+	waits->procs = (int) ProcGlobal->allProcCount + max_prepared_xacts;
+	waits->count = 0;
+	waits->not_read = 0;
+	waits->waiters = palloc_extended(sizeof(Waiter) * Max(MaxBackends, 1), MCXT_ALLOC_HUGE);
+	waits->waiter_of = palloc(sizeof(int) * waits->procs);
+	for (int i = 0; i < waits->procs; i++)
+		waits->waiter_of[i] = -1;
 	for (int procno = 0; procno < MaxBackends; procno++)
 	{
-		Waiter *waiter = &waiters[blockers->waiters];
+		Waiter *waiter = &waits->waiters[waits->count];
 
 		switch (read_wait(GetPGProcByNumber(procno), waiter))
 		{
 			case WAIT_READ:
-				if (waiter_of[waiter->procno] >= 0)
-					break;
-				waiter_of[waiter->procno] = blockers->waiters++;
+				if (waits->waiter_of[waiter->procno] < 0)
+					waits->waiter_of[waiter->procno] = waits->count++;
 				break;
 			case WAIT_OVER:
 				break;
 			case WAIT_NOT_READ:
-				blockers->not_read++;
+				waits->not_read++;
 				break;
 		}
 	}
-	read_queues(waiters, blockers->waiters);
-	find_roots(waiters, blockers->waiters, waiter_of);
-	blockers->roots = palloc(sizeof(PoolDiagRoot) * Max(blockers->waiters, 1));
-	for (int i = 0; i < blockers->waiters; i++)
-		count_root(blockers, &waiters[i]);
+	read_queues(waits->waiters, waits->count);
+	find_roots(waits->waiters, waits->count, waits->waiter_of);
+}
+
+/* Reads all waits, and who is at their roots. */
+PoolDiagBlockers *
+pooldiag_blockers_read(void)
+{
+	PoolDiagBlockers *blockers = palloc0(sizeof(PoolDiagBlockers));
+	Waits waits;
+
+	read_waits(&waits);
+	blockers->waiters = waits.count;
+	blockers->not_read = waits.not_read;
+	blockers->root_of = palloc(sizeof(int) * waits.procs);
+	for (int i = 0; i < waits.procs; i++)
+		blockers->root_of[i] = POOLDIAG_NO_ROOT;
+	blockers->roots = palloc(sizeof(PoolDiagRoot) * Max(waits.count, 1));
+	for (int i = 0; i < waits.count; i++)
+		count_root(blockers, &waits.waiters[i]);
 	qsort(blockers->roots, blockers->count, sizeof(PoolDiagRoot), compare_roots);
-	pfree(waiters);
-	pfree(waiter_of);
+	pfree(waits.waiters);
+	pfree(waits.waiter_of);
 	return blockers;
+}
+
+/* The same as a session that asks has it, of which it lacks what could not be read, and who holds what. */
+PoolDiagLocks *
+pooldiag_blockers_locks(void)
+{
+	PoolDiagLocks *locks = palloc0(sizeof(PoolDiagLocks));
+	Waits waits;
+
+	read_waits(&waits);
+	locks->data = palloc0(sizeof(LockData));
+	locks->count = waits.count;
+	locks->waiters = palloc0(sizeof(PoolDiagWaiter) * Max(waits.count, 1));
+	for (int i = 0; i < waits.count; i++)
+	{
+		const Waiter *from = &waits.waiters[i];
+		PoolDiagWaiter *waiter = &locks->waiters[i];
+
+		waiter->pid = pid_of(from->procno);
+		waiter->since = from->since;
+		waiter->tag = from->tag;
+		waiter->mode = from->mode;
+		waiter->blockers = palloc(sizeof(int) * MAX_HOLDERS);
+		waiter->blocker_count = from->holder_count;
+		for (int b = 0; b < from->holder_count; b++)
+			waiter->blockers[b] = pid_of(from->holders[b]);
+		waiter->root = from->root < 0 ? POOLDIAG_NO_ROOT : pid_of(from->root);
+		waiter->depth = from->depth;
+	}
+	pooldiag_locks_sort(locks);
+	pfree(waits.waiters);
+	pfree(waits.waiter_of);
+	return locks;
 }

@@ -1,9 +1,11 @@
 /*
  * blockers.h
- *	  Who waits for whom, as the sampler sees it: without waiting for a lock, and so perhaps not all of it.
+ *	  Who waits for whom, as workers see it: without waiting for a lock, and so perhaps not all of it.
  */
 #ifndef POOLDIAG_BLOCKERS_H
 #define POOLDIAG_BLOCKERS_H
+
+#include "locks.h"
 
 /* A session that keeps others waiting, and waits for none itself; or a prepared transaction. */
 typedef struct PoolDiagRoot
@@ -24,5 +26,6 @@ typedef struct PoolDiagBlockers
 } PoolDiagBlockers;
 
 extern PoolDiagBlockers *pooldiag_blockers_read(void);
+extern PoolDiagLocks *pooldiag_blockers_locks(void);
 
 #endif /* POOLDIAG_BLOCKERS_H */

@@ -59,7 +59,10 @@ extern PGDLLEXPORT void _PG_init(void);
 #define POOLDIAG_MY_ENTRY_INDEX (MyBackendId - 1)
 #define POOLDIAG_STATUS_ENTRIES (MaxBackends + NUM_AUXPROCTYPES)
 #define WaitEventExtensionNew(name) ((void) (name), PG_WAIT_EXTENSION)
+/* A set of events to wait for is memory of a context, and from 17 on what a resource owner may own. */
+#define POOLDIAG_WAIT_SET_OWNER TopMemoryContext
 #else
+#define POOLDIAG_WAIT_SET_OWNER NULL
 #define POOLDIAG_MY_ENTRY_INDEX MyProcNumber
 #define POOLDIAG_STATUS_ENTRIES (MaxBackends + NUM_AUXILIARY_PROCS)
 #endif

@@ -6,8 +6,8 @@
  * needs locks or a catalog is noted by sessions that ask, as far as they see everything. What fires no more leaves:
  * at the sampler's next confirmation, or when a session asks again.
  *
- * The sampler takes the lock only if it is free, and confirms a second later otherwise; sessions hold it for as long as it
- * takes to go through the table.
+ * The sampler takes the lock only if it is free, and confirms a second later otherwise; other workers that ask don't wait for
+ * it either (worker.c). Sessions hold it for as long as it takes to go through the table.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "storage/shmem.h"
 
 #include "findings.h"
+#include "worker.h"
 
 #define TRANCHE "pooldiag_findings"
 
@@ -135,9 +136,8 @@ void
 pooldiag_findings_note(int rule, Oid database, const PoolDiagFinding *found, int count,
 					   TimestampTz now)
 {
-	if (shared == NULL)
+	if (shared == NULL || !pooldiag_worker_lock(lock, LW_EXCLUSIVE))
 		return;
-	LWLockAcquire(lock, LW_EXCLUSIVE);
 	for (int i = 0; i < count; i++)
 		see(&found[i], false, now);
 	forget_unseen(false, rule, database);
@@ -151,9 +151,8 @@ pooldiag_findings_since(const PoolDiagFinding *finding)
 	TimestampTz since = 0;
 	const Entry *entry;
 
-	if (shared == NULL)
+	if (shared == NULL || !pooldiag_worker_lock(lock, LW_SHARED))
 		return 0;
-	LWLockAcquire(lock, LW_SHARED);
 	entry = find(finding);
 	if (entry != NULL)
 		since = entry->first_seen;

@@ -78,6 +78,13 @@ pooldiag_health_status(const PoolDiagLive *live, const List *advice)
 	return "healthy";
 }
 
+/* Is the server fit to be used, as HTTP has it: 200, or else 503? */
+bool
+pooldiag_health_is_fit(const char *status)
+{
+	return strcmp(status, "healthy") == 0 || strcmp(status, "degraded") == 0;
+}
+
 static void
 write_pool_of_slots(StringInfo json, const PoolDiagLive *live, bool states)
 {
@@ -107,14 +114,24 @@ write_pool_of_slots(StringInfo json, const PoolDiagLive *live, bool states)
 	pooldiag_json_end(json, '}');
 }
 
+/* Titles; without names, what each rule has to say in general, once. */
 static void
-write_recommendations(StringInfo json, const List *advice)
+write_recommendations(StringInfo json, const List *advice, bool with_names)
 {
+	List *told = NIL;
 	ListCell *cell;
 
 	pooldiag_json_begin(json, "recommendations", '[');
 	foreach (cell, advice)
-		pooldiag_json_string(json, NULL, ((const PoolDiagAdvice *) lfirst(cell))->title);
+	{
+		const PoolDiagAdvice *one = lfirst(cell);
+		const char *text = with_names ? one->title : one->plain;
+
+		if (list_member_ptr(told, text))
+			continue;
+		pooldiag_json_string(json, NULL, text);
+		told = lappend(told, unconstify(char *, text));
+	}
 	pooldiag_json_end(json, ']');
 }
 
@@ -128,7 +145,7 @@ write_int_if(StringInfo json, const char *key, bool known, int64 value)
 }
 
 static void
-write_pools(StringInfo json, const PoolDiagLive *live)
+write_pools(StringInfo json, const PoolDiagLive *live, bool with_names)
 {
 	const PoolDiagPools *pools = &live->sample->pools;
 
@@ -143,7 +160,8 @@ write_pools(StringInfo json, const PoolDiagLive *live)
 		if (!pool->used || (!pool->declared && pool->tally.connections == 0))
 			continue;
 		pooldiag_json_begin(json, NULL, '{');
-		pooldiag_json_string(json, "pool", pooldiag_live_pool_name(live, i));
+		if (with_names)
+			pooldiag_json_string(json, "pool", pooldiag_live_pool_name(live, i));
 		pooldiag_json_bool(json, "declared", pool->declared);
 		write_int_if(json, "instances", pool->declared, limits->instances);
 		write_int_if(json, "size", pool->declared, limits->size);
@@ -248,7 +266,7 @@ write_breaker(StringInfo json, const PoolDiagWatched *watched, PoolDiagBreakerKi
 
 /* As they were at the last sample; none without one. */
 static void
-write_breakers(StringInfo json, const PoolDiagLive *live)
+write_breakers(StringInfo json, const PoolDiagLive *live, bool with_names)
 {
 	const PoolDiagPools *pools = &live->sample->pools;
 
@@ -257,13 +275,17 @@ write_breakers(StringInfo json, const PoolDiagLive *live)
 		write_breaker(json, &live->sample->breakers[kind], (PoolDiagBreakerKind) kind, NULL);
 	for (int i = pools->first_declared; live->sampled && i >= 0; i = pools->rows[i].next)
 		write_breaker(json, &pools->rows[i].watched, POOLDIAG_BREAKER_POOL,
-					  pools->rows[i].def.name);
+					  with_names ? pools->rows[i].def.name : "*");
 	pooldiag_json_end(json, ']');
 }
 
-/* Writes the document; the keys that the guide has are the same in both. */
+/*
+ * Writes the document; the keys that the guide has are the same in both. Without names it has none of a pool, a role, a
+ * database or a client: rows of pools lack theirs, and their breakers are all called pool:*.
+ */
 void
-pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *advice, bool detailed)
+pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *advice, bool detailed,
+					  bool with_names)
 {
 	pooldiag_json_begin(json, NULL, '{');
 	pooldiag_json_string(json, "status", pooldiag_health_status(live, advice));
@@ -271,15 +293,15 @@ pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *adv
 					   pooldiag_control == NULL || pooldiag_canary_is_well());
 	write_pool_of_slots(json, live, false);
 	write_operations(json, live->sample);
-	write_recommendations(json, advice);
+	write_recommendations(json, advice, with_names);
 	if (detailed)
 	{
 		pooldiag_json_begin(json, "metrics", '{');
 		write_pool_of_slots(json, live, true);
 		pooldiag_health_past_write(json, live);
 		pooldiag_json_end(json, '}');
-		write_pools(json, live);
-		write_breakers(json, live);
+		write_pools(json, live, with_names);
+		write_breakers(json, live, with_names);
 		write_server(json);
 		write_self(json, live);
 	}
@@ -294,7 +316,7 @@ health_document(bool detailed)
 	StringInfoData json;
 
 	initStringInfo(&json);
-	pooldiag_health_write(&json, live, advice, detailed);
+	pooldiag_health_write(&json, live, advice, detailed, true);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 

@@ -10,8 +10,9 @@
 #include "advisor.h"
 #include "live.h"
 
+extern bool pooldiag_health_is_fit(const char *status);
 extern const char *pooldiag_health_status(const PoolDiagLive *live, const List *advice);
-extern void
-pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *advice, bool detailed);
+extern void pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *advice,
+								  bool detailed, bool with_names);
 
 #endif /* POOLDIAG_HEALTH_H */

@@ -87,3 +87,11 @@ pooldiag_json_null(StringInfo json, const char *key)
 	begin_member(json, key);
 	appendStringInfoString(json, "null");
 }
+
+/* A document, which was written as text before. */
+void
+pooldiag_json_document(StringInfo json, const char *key, const char *document)
+{
+	begin_member(json, key);
+	appendStringInfoString(json, document);
+}

@@ -16,6 +16,7 @@ extern void pooldiag_json_int(StringInfo json, const char *key, int64 value);
 extern void pooldiag_json_number(StringInfo json, const char *key, double value, int decimals);
 extern void pooldiag_json_bool(StringInfo json, const char *key, bool value);
 extern void pooldiag_json_time(StringInfo json, const char *key, TimestampTz at);
+extern void pooldiag_json_document(StringInfo json, const char *key, const char *document);
 extern void pooldiag_json_null(StringInfo json, const char *key);
 
 #endif /* POOLDIAG_JSON_H */

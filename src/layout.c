@@ -20,6 +20,7 @@
 #include "errand.h"
 #include "findings.h"
 #include "holds.h"
+#include "httpd.h"
 #include "incidents.h"
 #include "keeper.h"
 #include "layout.h"
@@ -48,6 +49,7 @@ static const PoolDiagPart parts[] = {
 	{"canary", pooldiag_canary_size, pooldiag_canary_attach},
 	{"notifier", pooldiag_notifier_size, pooldiag_notifier_attach},
 	{"quotas", pooldiag_quotas_size, pooldiag_quotas_attach},
+	{"http", pooldiag_httpd_size, pooldiag_httpd_attach},
 	{"workers", pooldiag_worker_size, pooldiag_worker_attach},
 };
 

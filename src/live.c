@@ -5,11 +5,16 @@
  * Runs in the asking session only, allocates in its memory, and takes no lock beyond those of
  * catalog look-ups. Where a sampler has published its directory of pools, that is what connections
  * are matched to, so that all come to the same answer; else the session's own settings are.
+ *
+ * The http worker asks as well. It has no database, so that it has no catalog to look into, and no role: it sees all, and
+ * what it shows to whom is its own affair (endpoints.c). It waits for no session: an entry that its owner is writing
+ * each time is a connection of which nothing else is known.
  */
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -21,26 +26,32 @@
 #include "settings.h"
 #include "shared.h"
 
+/* How often the http worker tries an entry whose owner is writing: microseconds, where a write takes less than one. */
+#define READ_TRIES 1000
+
 /* The rule of HAS_PGSTAT_PERMISSIONS in core. */
 bool
 pooldiag_live_may_see(Oid userid)
 {
+	if (!OidIsValid(MyDatabaseId))
+		return true;
 	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
 		   (OidIsValid(userid) && has_privs_of_role(GetUserId(), userid));
 }
 
-/* The role's name as the catalog has it now, or NULL. */
+/* The role's name as the catalog has it now, or NULL; where there is no catalog, NULL. */
 const char *
 pooldiag_live_user(Oid userid)
 {
-	return OidIsValid(userid) ? GetUserNameFromId(userid, true) : NULL;
+	return OidIsValid(MyDatabaseId) && OidIsValid(userid) ? GetUserNameFromId(userid, true) : NULL;
 }
 
-/* The database's name as the catalog has it now, or NULL. */
+/* The same of a database. */
 const char *
 pooldiag_live_database(Oid databaseid)
 {
-	return OidIsValid(databaseid) ? get_database_name(databaseid) : NULL;
+	return OidIsValid(MyDatabaseId) && OidIsValid(databaseid) ? get_database_name(databaseid)
+															  : NULL;
 }
 
 /* A sampler that has been silent for that many intervals is held to be gone. */
@@ -115,6 +126,7 @@ pooldiag_live_read(int what)
 {
 	PoolDiagLive *live = palloc0(sizeof(PoolDiagLive));
 	char *query = (what & POOLDIAG_READ_QUERY) ? palloc(pgstat_track_activity_query_size) : NULL;
+	int tries = OidIsValid(MyDatabaseId) ? 0 : READ_TRIES;
 
 	live->sees_all = pooldiag_live_may_see(InvalidOid);
 	live->sample = begin_sample(live);
@@ -129,7 +141,7 @@ pooldiag_live_read(int what)
 		CHECK_FOR_INTERRUPTS();
 		memset(connection, 0, sizeof(*connection));
 		backend->query = query;
-		if (pooldiag_backends_read(procno, what | POOLDIAG_READ_CLIENT, 0, backend) ==
+		if (pooldiag_backends_read(procno, what | POOLDIAG_READ_CLIENT, tries, backend) ==
 			POOLDIAG_SLOT_FREE)
 			continue;
 		backend->query = query == NULL ? NULL : pstrdup(query);

@@ -149,6 +149,13 @@ unite_waiters(PoolDiagLocks *locks)
 	locks->count = kept;
 }
 
+/* Puts waiters into the order of their pids, in which they are looked for. */
+void
+pooldiag_locks_sort(PoolDiagLocks *locks)
+{
+	qsort(locks->waiters, locks->count, sizeof(PoolDiagWaiter), compare_waiters);
+}
+
 /* Reads all waits, with their blockers and roots, in the order of their pids. */
 PoolDiagLocks *
 pooldiag_locks_read(void)
@@ -173,7 +180,7 @@ pooldiag_locks_read(void)
 		waiter->root = POOLDIAG_NO_ROOT;
 		find_relation(data, wait, waiter);
 	}
-	qsort(locks->waiters, locks->count, sizeof(PoolDiagWaiter), compare_waiters);
+	pooldiag_locks_sort(locks);
 	unite_waiters(locks);
 	for (int i = 0; i < locks->count; i++)
 	{

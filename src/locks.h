@@ -35,6 +35,7 @@ typedef struct PoolDiagLocks
 } PoolDiagLocks;
 
 extern PoolDiagLocks *pooldiag_locks_read(void);
+extern void pooldiag_locks_sort(PoolDiagLocks *locks);
 extern void pooldiag_locks_blockers(int pid, int **blockers, int *count);
 extern int pooldiag_locks_held(const PoolDiagLocks *locks, int pid);
 extern int pooldiag_locks_waiting_behind(const PoolDiagLocks *locks, const int *pids, int npids);

@@ -64,12 +64,13 @@ pooldiag_quotas_run(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute("SELECT oid, false, datconnlimit, datname::pg_catalog.text "
-					"FROM pg_catalog.pg_database WHERE datconnlimit >= 0 AND datallowconn "
-					"UNION ALL SELECT oid, true, rolconnlimit, rolname::pg_catalog.text "
-					"FROM pg_catalog.pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin "
-					"ORDER BY 3, 2, 1",
-					true, 0) != SPI_OK_SELECT)
+		SPI_execute(
+			"SELECT oid, false, datconnlimit, datname::pg_catalog.text "
+			"FROM pg_catalog.pg_database WHERE datconnlimit >= 0 AND datallowconn "
+			"UNION ALL SELECT oid, true, rolconnlimit, rolname::pg_catalog.text "
+			"FROM pg_catalog.pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin AND NOT rolsuper "
+			"ORDER BY 3, 2, 1",
+			true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "the limits of roles and databases could not be read");
 	limits->count = (int) Min(SPI_processed, (uint64) POOLDIAG_QUOTAS_ROOM);
 	limits->left_out = (int) Min(SPI_processed - (uint64) limits->count, (uint64) INT_MAX);

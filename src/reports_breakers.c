@@ -13,6 +13,7 @@
 
 #include "alerts.h"
 #include "clock.h"
+#include "documents.h"
 #include "grammar.h"
 #include "orders.h"
 #include "rows.h"
@@ -90,6 +91,79 @@ pooldiag_breakers(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* The columns of the view alerts, for documents. */
+static const char *const alert_columns[] = {
+	"id",		"at",	 "breaker",		"scope",   "event",
+	"severity", "value", "limit_value", "message", "evidence",
+};
+
+static void
+fill_alert(PoolDiagRow *row, const PoolDiagAlert *alert)
+{
+	pooldiag_row_int64(row, alert->id);
+	pooldiag_row_timestamp(row, alert->at);
+	pooldiag_row_text(row, pooldiag_text_clean(alert->breaker));
+	pooldiag_row_text(row, pooldiag_alerts_scope((PoolDiagBreakerKind) alert->kind));
+	pooldiag_row_text(row, pooldiag_breaker_event_name((PoolDiagBreakerEvent) alert->event));
+	pooldiag_row_text(row, pooldiag_severity_name((PoolDiagSeverity) alert->severity));
+	if (alert->has_value)
+		pooldiag_row_float(row, alert->value);
+	else
+		pooldiag_row_null(row);
+	pooldiag_row_float(row, alert->limit);
+	pooldiag_row_text(row, pooldiag_text_clean(alert->message));
+	pooldiag_row_jsonb(row, pooldiag_text_clean(alert->evidence));
+}
+
+/* Where a walk through the log is: from the newest alert on, backwards. */
+typedef struct Walk
+{
+	PoolDiagRing *log;
+	int64 first;   /* the least id to be shown */
+	uint64 number; /* of the alert that was taken last */
+} Walk;
+
+static Walk
+begin_walk(void)
+{
+	Walk walk;
+
+	walk.log = pooldiag_alerts_ring(&walk.first);
+	walk.number = pooldiag_ring_next(walk.log);
+	return walk;
+}
+
+/* The next older alert that is whole; false if there is none. */
+static bool
+next_alert(Walk *walk, PoolDiagAlert *alert)
+{
+	while (walk->number > pooldiag_ring_oldest(walk->log))
+	{
+		CHECK_FOR_INTERRUPTS();
+		walk->number--;
+		if (pooldiag_ring_read(walk->log, walk->number, alert) == POOLDIAG_RING_WHOLE)
+			return alert->id >= walk->first;
+	}
+	return false;
+}
+
+/* The newest rows of the view alerts as the elements of an array; limit at the most. */
+void
+pooldiag_documents_alerts(StringInfo json, int limit)
+{
+	Walk walk = begin_walk();
+	PoolDiagAlert alert;
+
+	while (limit-- > 0 && next_alert(&walk, &alert))
+	{
+		PoolDiagRow row;
+
+		pooldiag_row_begin_json(&row, json, alert_columns);
+		fill_alert(&row, &alert);
+		pooldiag_row_end_json(&row);
+	}
+}
+
 /*
  * setof (id, at, breaker, scope, event, severity, value, limit_value, message, evidence): the newest alerts, the
  * newest first.
@@ -98,37 +172,17 @@ Datum
 pooldiag_alerts(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	PoolDiagRing *log;
-	int64 first;
+	PoolDiagAlert alert;
+	Walk walk;
 
 	pooldiag_shared_require();
 	InitMaterializedSRF(fcinfo, 0);
-	log = pooldiag_alerts_ring(&first);
-	for (uint64 number = pooldiag_ring_next(log); number-- > pooldiag_ring_oldest(log);)
+	walk = begin_walk();
+	while (next_alert(&walk, &alert))
 	{
-		PoolDiagAlert alert;
 		PoolDiagRow row = {0};
 
-		CHECK_FOR_INTERRUPTS();
-		if (pooldiag_ring_read(log, number, &alert) != POOLDIAG_RING_WHOLE)
-			continue;
-		if (alert.id < first)
-			break;
-		pooldiag_row_int64(&row, alert.id);
-		pooldiag_row_timestamp(&row, alert.at);
-		pooldiag_row_text(&row, pooldiag_text_clean(alert.breaker));
-		pooldiag_row_text(&row, pooldiag_alerts_scope((PoolDiagBreakerKind) alert.kind));
-		pooldiag_row_text(&row, pooldiag_breaker_event_name((PoolDiagBreakerEvent) alert.event));
-		pooldiag_row_text(&row, pooldiag_severity_name((PoolDiagSeverity) alert.severity));
-		if (alert.has_value)
-			pooldiag_row_float(&row, alert.value);
-		else
-			pooldiag_row_null(&row);
-		pooldiag_row_float(&row, alert.limit);
-		pooldiag_row_text(&row, pooldiag_text_clean(alert.message));
-		pooldiag_row_datum(
-			&row,
-			DirectFunctionCall1(jsonb_in, CStringGetDatum(pooldiag_text_clean(alert.evidence))));
+		fill_alert(&row, &alert);
 		pooldiag_row_put(&row, result);
 	}
 	return (Datum) 0;

@@ -14,6 +14,7 @@
 
 #include "chart.h"
 #include "chart_text.h"
+#include "documents.h"
 #include "live.h"
 #include "rows.h"
 #include "series.h"
@@ -82,7 +83,7 @@ typedef struct Request
 {
 	TimestampTz now;
 	const PoolDiagTier *tiers;
-	char *pool; /* NULL: the server */
+	const char *pool; /* NULL: the server */
 	int64 since_us;
 	int64 step_us; /* 0: whatever fits */
 } Request;
@@ -227,6 +228,66 @@ put_count(PoolDiagRow *row, double value)
 		pooldiag_row_int64(row, (int64) value);
 }
 
+static void
+fill(PoolDiagRow *row, const PoolDiagHistoryRow *point)
+{
+	pooldiag_row_timestamp(row, point->at);
+	for (int m = 0; m < (int) lengthof(metrics); m++)
+	{
+		double value = metric_value(&metrics[m], point);
+
+		if (metrics[m].source == FROM_MAXIMUM && metrics[m].unit == POOLDIAG_UNIT_COUNT)
+			put_whole(row, value);
+		else if (metrics[m].source == FROM_COUNTER)
+			put_count(row, value);
+		else
+			put_known(row, value);
+	}
+}
+
+/* The first row to tell of. Before the first that is known there is nothing to tell; after it, a gap is told. */
+static int
+first_known(const PoolDiagHistoryRow *rows, const PoolDiagHistoryWindow *window)
+{
+	int r = 0;
+
+	while (r < window->rows && !rows[r].known)
+		r++;
+	return r;
+}
+
+/*
+ * The rows of history(), of the whole server if pool is NULL, as the elements of an array. A step of 0 is one that fits.
+ * Returns the step that it came to, in seconds. An unknown pool is an error.
+ */
+int
+pooldiag_documents_history(StringInfo json, const char *pool, double since_seconds,
+						   double step_seconds)
+{
+	const char *names[lengthof(metrics) + 1] = {"at"};
+	PoolDiagHistoryWindow window;
+	PoolDiagHistoryRow *rows;
+	Request request = {0};
+
+	for (int m = 0; m < (int) lengthof(metrics); m++)
+		names[m + 1] = metrics[m].name;
+	request.now = GetCurrentTimestamp();
+	request.pool = pool;
+	request.tiers = pool == NULL ? pooldiag_history_server_tiers : pooldiag_history_pool_tiers;
+	request.since_us = (int64) (since_seconds * USECS_PER_SEC);
+	request.step_us = (int64) (step_seconds * USECS_PER_SEC);
+	rows = read_rows(&request, MAX_ROWS, &window);
+	for (int r = first_known(rows, &window); r < window.rows; r++)
+	{
+		PoolDiagRow row;
+
+		pooldiag_row_begin_json(&row, json, names);
+		fill(&row, &rows[r]);
+		pooldiag_row_end_json(&row);
+	}
+	return (int) window.step;
+}
+
 /* setof record: what has happened, a row for each step. */
 Datum
 pooldiag_history(PG_FUNCTION_ARGS)
@@ -235,7 +296,6 @@ pooldiag_history(PG_FUNCTION_ARGS)
 	PoolDiagHistoryWindow window;
 	PoolDiagHistoryRow *rows;
 	Request request;
-	bool begun = false;
 
 	pooldiag_shared_require();
 	request = request_of(fcinfo, 0, 1);
@@ -243,26 +303,11 @@ pooldiag_history(PG_FUNCTION_ARGS)
 		request.step_us = positive_interval(fcinfo, 2, "step");
 	rows = read_rows(&request, MAX_ROWS, &window);
 	InitMaterializedSRF(fcinfo, 0);
-	for (int r = 0; r < window.rows; r++)
+	for (int r = first_known(rows, &window); r < window.rows; r++)
 	{
 		PoolDiagRow row = {0};
 
-		/* Before the first that is known there is nothing to tell; after it, a gap is told. */
-		begun = begun || rows[r].known;
-		if (!begun)
-			continue;
-		pooldiag_row_timestamp(&row, rows[r].at);
-		for (int m = 0; m < (int) lengthof(metrics); m++)
-		{
-			double value = metric_value(&metrics[m], &rows[r]);
-
-			if (metrics[m].source == FROM_MAXIMUM && metrics[m].unit == POOLDIAG_UNIT_COUNT)
-				put_whole(&row, value);
-			else if (metrics[m].source == FROM_COUNTER)
-				put_count(&row, value);
-			else
-				put_known(&row, value);
-		}
+		fill(&row, &rows[r]);
 		pooldiag_row_put(&row, result);
 	}
 	return (Datum) 0;

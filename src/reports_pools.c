@@ -16,6 +16,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "documents.h"
 #include "reports_counters.h"
 #include "series.h"
 
@@ -296,34 +297,62 @@ add_totals(PoolDiagRow *row, const PoolDiagLive *live, int index, const PoolDiag
 							   : NULL);
 }
 
+/* The view's columns, for documents. */
+static const char *const pool_columns[] = {
+	"pool",
+	"declared",
+	"instances",
+	"size",
+	"max_overflow",
+	"capacity",
+	"connections",
+	"checked_out",
+	"idle",
+	"overflow",
+	"utilization_percent",
+	"saturation_percent",
+	"peak_checked_out",
+	"over_recycle",
+	"leaks",
+	"xacts",
+	"xact_rate",
+	"hold_p50_ms",
+	"hold_p95_ms",
+	"hold_p99_ms",
+	"hold_efficiency_percent",
+	"statements",
+	"statement_p95_ms",
+	"sessions_opened",
+	"refused",
+	"breaker_state",
+};
+
 static void
-put_pool(ReturnSetInfo *result, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
+fill_pool(PoolDiagRow *row, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
 {
 	const PoolDiagPool *pool = &live->sample->pools.rows[index];
 	const PoolDiagPoolLimits *limits = &pool->limits;
 	int connections = pool->tally.connections;
 	int checked_out = pooldiag_tally_checked_out(&pool->tally);
 	bool declared = pool->declared;
-	PoolDiagRow row = {0};
 
-	pooldiag_row_text(&row, pooldiag_live_pool_name(live, index));
-	pooldiag_row_bool(&row, declared);
-	pooldiag_row_int_or_null(&row, declared, limits->instances);
-	pooldiag_row_int_or_null(&row, declared, limits->size);
-	pooldiag_row_int_or_null(&row, declared, limits->max_overflow);
-	pooldiag_row_int_or_null(&row, declared, limits->capacity);
-	pooldiag_row_int(&row, connections);
-	pooldiag_row_int(&row, checked_out);
-	pooldiag_row_int(&row, pool->tally.by_state[POOLDIAG_IDLE]);
-	pooldiag_row_int_or_null(&row, declared, Max(0, connections - pool_connections(pool)));
-	pooldiag_row_percent(&row, checked_out, declared ? pool_connections(pool) : 0);
-	pooldiag_row_percent(&row, connections, declared ? limits->capacity : 0);
-	pooldiag_row_int_or_null(&row, live->sampled && live->sees_all,
+	pooldiag_row_text(row, pooldiag_live_pool_name(live, index));
+	pooldiag_row_bool(row, declared);
+	pooldiag_row_int_or_null(row, declared, limits->instances);
+	pooldiag_row_int_or_null(row, declared, limits->size);
+	pooldiag_row_int_or_null(row, declared, limits->max_overflow);
+	pooldiag_row_int_or_null(row, declared, limits->capacity);
+	pooldiag_row_int(row, connections);
+	pooldiag_row_int(row, checked_out);
+	pooldiag_row_int(row, pool->tally.by_state[POOLDIAG_IDLE]);
+	pooldiag_row_int_or_null(row, declared, Max(0, connections - pool_connections(pool)));
+	pooldiag_row_percent(row, checked_out, declared ? pool_connections(pool) : 0);
+	pooldiag_row_percent(row, connections, declared ? limits->capacity : 0);
+	pooldiag_row_int_or_null(row, live->sampled && live->sees_all,
 							 Max(pool->checked_out_peak.value, checked_out));
-	pooldiag_row_int(&row, pool->tally.over_recycle);
-	pooldiag_row_int(&row, pool->tally.leaks);
-	add_totals(&row, live, index, totals);
-	pooldiag_row_put(&row, result);
+	pooldiag_row_int(row, pool->tally.over_recycle);
+	pooldiag_row_int(row, pool->tally.leaks);
+	add_totals(row, live, index, totals);
 }
 
 /* What is masked of a caller, in one row: their number, and nothing else. */
@@ -340,24 +369,58 @@ put_masked(ReturnSetInfo *result, const PoolDiagLive *live)
 	pooldiag_row_put(&row, result);
 }
 
-/* setof pools: declared ones in the order of the setting, then discovered ones, then (other). */
+/* Calls put for each pool: declared ones in the order of the setting, then discovered ones, then (other). */
+static void
+each_pool(const PoolDiagLive *live,
+		  void (*put)(void *to, const PoolDiagLive *live, int index, const PoolDiagTotals *totals),
+		  void *to)
+{
+	const PoolDiagPools *pools = &live->sample->pools;
+	const PoolDiagTotals *totals = pooldiag_live_totals(live);
+
+	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
+		put(to, live, i, totals);
+	for (int i = 0; i <= pools->capacity; i++)
+		if (!pools->rows[i].declared && pooldiag_live_reports(live, i, totals))
+			put(to, live, i, totals);
+}
+
+static void
+put_pool(void *result, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
+{
+	PoolDiagRow row = {0};
+
+	fill_pool(&row, live, index, totals);
+	pooldiag_row_put(&row, result);
+}
+
+static void
+write_pool(void *json, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
+{
+	PoolDiagRow row;
+
+	pooldiag_row_begin_json(&row, json, pool_columns);
+	fill_pool(&row, live, index, totals);
+	pooldiag_row_end_json(&row);
+}
+
+/* The view's rows as the elements of an array. */
+void
+pooldiag_documents_pools(StringInfo json, const PoolDiagLive *live)
+{
+	each_pool(live, write_pool, json);
+}
+
+/* setof pools. */
 Datum
 pooldiag_pools(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	PoolDiagLive *live;
-	const PoolDiagPools *pools;
-	const PoolDiagTotals *totals;
 
 	InitMaterializedSRF(fcinfo, 0);
 	live = pooldiag_live_read(0);
-	pools = &live->sample->pools;
-	totals = pooldiag_live_totals(live);
-	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
-		put_pool(result, live, i, totals);
-	for (int i = 0; i <= pools->capacity; i++)
-		if (!pools->rows[i].declared && pooldiag_live_reports(live, i, totals))
-			put_pool(result, live, i, totals);
+	each_pool(live, put_pool, result);
 	if (live->masked > 0)
 		put_masked(result, live);
 	return (Datum) 0;

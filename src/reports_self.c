@@ -12,6 +12,7 @@
 #include "counters.h"
 #include "findings.h"
 #include "holds.h"
+#include "httpd.h"
 #include "incidents.h"
 #include "keeper.h"
 #include "layout.h"
@@ -221,6 +222,21 @@ put_worker(ReturnSetInfo *result, PoolDiagWorkerKind kind)
 }
 
 static void
+put_http(ReturnSetInfo *result)
+{
+	PoolDiagHttpFigures figures;
+
+	pooldiag_httpd_read(&figures);
+	put_worker(result, POOLDIAG_HTTP_WORKER);
+	put(result, "http_connections", true, figures.connections, "connections");
+	put(result, "http_connections_accepted", true, (double) figures.accepted,
+		"connections since server start");
+	put(result, "http_connections_dropped", true, (double) figures.dropped,
+		"connections since server start");
+	put(result, "http_requests", true, (double) figures.requests, "requests since server start");
+}
+
+static void
 put_workers(ReturnSetInfo *result)
 {
 	const PoolDiagKeeper *keeper = pooldiag_keeper;
@@ -230,6 +246,7 @@ put_workers(ReturnSetInfo *result)
 
 	put_worker(result, POOLDIAG_OPERATIONS_WORKER);
 	put_worker(result, POOLDIAG_KEEPER);
+	put_http(result);
 	pooldiag_operation_read(POOLDIAG_OPERATION_STATE_FILE, &saves);
 	put(result, "state_file_restored_from", restored_from != 0, unix_seconds(restored_from),
 		"seconds since 1970-01-01 UTC");

@@ -1,6 +1,6 @@
 /*
  * rows.c
- *	  Building the result of a set-returning function, column by column.
+ *	  Building the rows of a report, column by column: for the result of a set-returning function, or for a document.
  */
 #include "postgres.h"
 
@@ -12,24 +12,59 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inet.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "json.h"
 #include "rows.h"
 #include "text.h"
+
+/* Decimals of a number in a document. */
+#define DECIMALS 3
+
+/* Begins a row that is an element of the array in json, with a member for each column, in the order of names. */
+void
+pooldiag_row_begin_json(PoolDiagRow *row, StringInfo json, const char *const *names)
+{
+	row->columns = 0;
+	row->json = json;
+	row->names = names;
+	pooldiag_json_begin(json, NULL, '{');
+}
+
+void
+pooldiag_row_end_json(PoolDiagRow *row)
+{
+	pooldiag_json_end(row->json, '}');
+}
+
+/* The name of the next column of a document's row. */
+static const char *
+next_name(PoolDiagRow *row)
+{
+	return row->names[row->columns++];
+}
 
 void
 pooldiag_row_null(PoolDiagRow *row)
 {
+	if (row->json != NULL)
+	{
+		pooldiag_json_null(row->json, next_name(row));
+		return;
+	}
 	Assert(row->columns < POOLDIAG_MAX_COLUMNS);
 	row->values[row->columns] = (Datum) 0;
 	row->nulls[row->columns++] = true;
 }
 
+/* A value of a type that documents don't have. */
 void
 pooldiag_row_datum(PoolDiagRow *row, Datum value)
 {
+	Assert(row->json == NULL);
 	Assert(row->columns < POOLDIAG_MAX_COLUMNS);
 	row->values[row->columns] = value;
 	row->nulls[row->columns++] = false;
@@ -38,13 +73,19 @@ pooldiag_row_datum(PoolDiagRow *row, Datum value)
 void
 pooldiag_row_int(PoolDiagRow *row, int value)
 {
-	pooldiag_row_datum(row, Int32GetDatum(value));
+	if (row->json != NULL)
+		pooldiag_json_int(row->json, next_name(row), value);
+	else
+		pooldiag_row_datum(row, Int32GetDatum(value));
 }
 
 void
 pooldiag_row_int64(PoolDiagRow *row, int64 value)
 {
-	pooldiag_row_datum(row, Int64GetDatum(value));
+	if (row->json != NULL)
+		pooldiag_json_int(row->json, next_name(row), value);
+	else
+		pooldiag_row_datum(row, Int64GetDatum(value));
 }
 
 /* A count that is clamped to int, as the capacity of many large pools may pass it. */
@@ -60,13 +101,19 @@ pooldiag_row_int_or_null(PoolDiagRow *row, bool known, int64 value)
 void
 pooldiag_row_bool(PoolDiagRow *row, bool value)
 {
-	pooldiag_row_datum(row, BoolGetDatum(value));
+	if (row->json != NULL)
+		pooldiag_json_bool(row->json, next_name(row), value);
+	else
+		pooldiag_row_datum(row, BoolGetDatum(value));
 }
 
 void
 pooldiag_row_float(PoolDiagRow *row, double value)
 {
-	pooldiag_row_datum(row, Float8GetDatum(value));
+	if (row->json != NULL)
+		pooldiag_json_number(row->json, next_name(row), value, DECIMALS);
+	else
+		pooldiag_row_datum(row, Float8GetDatum(value));
 }
 
 /* A rate a second; NULL for what is not known, as a negative one says. */
@@ -95,6 +142,8 @@ pooldiag_row_text(PoolDiagRow *row, const char *text)
 {
 	if (text == NULL)
 		pooldiag_row_null(row);
+	else if (row->json != NULL)
+		pooldiag_json_string(row->json, next_name(row), text);
 	else
 		pooldiag_row_datum(row, CStringGetTextDatum(pooldiag_text_clean(text)));
 }
@@ -105,8 +154,20 @@ pooldiag_row_timestamp(PoolDiagRow *row, TimestampTz at)
 {
 	if (at == 0)
 		pooldiag_row_null(row);
+	else if (row->json != NULL)
+		pooldiag_json_time(row->json, next_name(row), at);
 	else
 		pooldiag_row_datum(row, TimestampTzGetDatum(at));
+}
+
+/* A document, which was written as text. */
+void
+pooldiag_row_jsonb(PoolDiagRow *row, const char *json)
+{
+	if (row->json != NULL)
+		pooldiag_json_document(row->json, next_name(row), json);
+	else
+		pooldiag_row_datum(row, DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }
 
 /* The time from since to now, never negative; NULL where since is zero. */

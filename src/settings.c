@@ -13,9 +13,8 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "listener.h"
 #include "settings.h"
-
-#define NOT_ACTED_ON "Accepted and kept; nothing acts on it in this version."
 
 int pooldiag_max_pools = 64;
 int pooldiag_sample_interval = 1000;
@@ -30,6 +29,11 @@ bool pooldiag_track_query_text = true;
 int pooldiag_slow_query_threshold = 30000;
 int pooldiag_slow_query_log_size = 1024;
 int pooldiag_alert_log_size = 1024;
+int pooldiag_http_port = 0;
+char *pooldiag_http_listen_addresses = NULL;
+int pooldiag_http_access = POOLDIAG_HTTP_ACCESS_SUMMARY;
+char *pooldiag_http_token_file = NULL;
+char *pooldiag_http_hosts = NULL;
 
 static int environment = POOLDIAG_ENV_STAGING;
 static int pool_size = -1;
@@ -44,11 +48,6 @@ static int reset_timeout = 60;
 static int half_open_samples = 3;
 
 /* Settings of parts that are still to come. */
-static int http_port = 0;
-static char *http_listen_addresses = NULL;
-static int http_access = 0;
-static char *http_token_file = NULL;
-static char *http_hosts = NULL;
 
 static const struct config_enum_entry environments[] = {
 	{"development", POOLDIAG_ENV_DEVELOPMENT, false},
@@ -63,7 +62,9 @@ static const struct config_enum_entry canary_writes[] = {
 	{NULL, 0, false}};
 
 static const struct config_enum_entry http_accesses[] = {
-	{"summary", 0, false}, {"all", 1, false}, {NULL, 0, false}};
+	{"summary", POOLDIAG_HTTP_ACCESS_SUMMARY, false},
+	{"all", POOLDIAG_HTTP_ACCESS_ALL, false},
+	{NULL, 0, false}};
 
 static bool
 refuse(const PoolDiagParseError *error, const char *example)
@@ -128,6 +129,23 @@ check_breakers(char **newval, void **extra, GucSource source)
 		return refuse(&error, "slots(limit=80, failures=5, reset=30s), "
 							  "pool:web(mode=metrics_only)");
 	return true;
+}
+
+static bool
+check_listen_addresses(char **newval, void **extra, GucSource source)
+{
+	PoolDiagListenAddress addresses[POOLDIAG_LISTENERS];
+	char bad[64];
+
+	if (pooldiag_listener_parse(*newval, addresses, bad, sizeof(bad)) >= 0)
+		return true;
+	if (bad[0] != '\0')
+		GUC_check_errdetail("\"%s\" is not an address.", bad);
+	else
+		GUC_check_errdetail("There are more addresses than %d.", POOLDIAG_LISTENERS);
+	GUC_check_errhint("The form is a comma-separated list of addresses in numbers, such as: "
+					  "127.0.0.1, ::1; localhost; or * for all.");
+	return false;
 }
 
 /* The definitions in this process's pooldiag.pools, palloc'd, in their order. */
@@ -370,19 +388,24 @@ define_operation_settings(void)
 static void
 define_http_settings(void)
 {
-	define_int("pooldiag.http_port", "Sets the port of the HTTP endpoint; 0 switches it off.",
-			   NOT_ACTED_ON, &http_port, 0, 0, 65535, PGC_SIGHUP, 0);
+	define_int("pooldiag.http_port", "Sets the port of the HTTP endpoint; 0 switches it off.", NULL,
+			   &pooldiag_http_port, 0, 0, 65535, PGC_SIGHUP, 0);
 	define_string("pooldiag.http_listen_addresses",
-				  "Sets the addresses on which the HTTP endpoint listens.", NOT_ACTED_ON,
-				  &http_listen_addresses, "127.0.0.1", NULL);
-	DefineCustomEnumVariable("pooldiag.http_access",
-							 "Sets what the HTTP endpoint answers without a token.", NOT_ACTED_ON,
-							 &http_access, 0, http_accesses, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	define_string("pooldiag.http_token_file",
-				  "Names the file that holds the token of the HTTP endpoint.", NOT_ACTED_ON,
-				  &http_token_file, "", NULL);
+				  "Sets the addresses on which the HTTP endpoint listens.",
+				  "A list of addresses in numbers, localhost, or * for all.",
+				  &pooldiag_http_listen_addresses, "127.0.0.1", check_listen_addresses);
+	DefineCustomEnumVariable(
+		"pooldiag.http_access", "Sets what the HTTP endpoint answers without a token.",
+		"\"summary\" is what names nobody: whether the server lives, is ready, "
+		"and how healthy it is; \"all\" is everything.",
+		&pooldiag_http_access, POOLDIAG_HTTP_ACCESS_SUMMARY, http_accesses, PGC_SIGHUP, 0, NULL,
+		NULL, NULL);
+	define_string(
+		"pooldiag.http_token_file", "Names the file that holds the token of the HTTP endpoint.",
+		"Only the server's user may be able to read it.", &pooldiag_http_token_file, "", NULL);
 	define_string("pooldiag.http_hosts", "Lists further Host names that the endpoint accepts.",
-				  NOT_ACTED_ON, &http_hosts, "", NULL);
+				  "Requests by an address, or localhost, are always accepted.",
+				  &pooldiag_http_hosts, "", NULL);
 }
 
 /* To be called from _PG_init. */

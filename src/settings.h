@@ -17,6 +17,13 @@ typedef enum PoolDiagCanaryWrite
 	POOLDIAG_CANARY_WRITE_OFF
 } PoolDiagCanaryWrite;
 
+/* What is answered over HTTP to who has no token. */
+typedef enum PoolDiagHttpAccess
+{
+	POOLDIAG_HTTP_ACCESS_SUMMARY, /* what names nobody */
+	POOLDIAG_HTTP_ACCESS_ALL
+} PoolDiagHttpAccess;
+
 extern int pooldiag_max_pools;
 extern int pooldiag_sample_interval;	 /* milliseconds */
 extern int pooldiag_evaluation_interval; /* milliseconds */
@@ -30,6 +37,11 @@ extern bool pooldiag_track_query_text;
 extern int pooldiag_slow_query_threshold; /* milliseconds */
 extern int pooldiag_slow_query_log_size;
 extern int pooldiag_alert_log_size;
+extern int pooldiag_http_port; /* 0: none */
+extern char *pooldiag_http_listen_addresses;
+extern int pooldiag_http_access; /* a PoolDiagHttpAccess */
+extern char *pooldiag_http_token_file;
+extern char *pooldiag_http_hosts;
 
 extern void pooldiag_settings_define(void);
 extern PoolDiagPoolDef *pooldiag_settings_pool_defs(int *count);

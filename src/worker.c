@@ -22,10 +22,15 @@
 #include "compat.h"
 #include "worker.h"
 
+/* How often a worker tries to take a lock, and how long it rests in between. */
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_US 50
+
 static const char *const names[POOLDIAG_WORKERS] = {
 	[POOLDIAG_SAMPLER] = "sampler",
 	[POOLDIAG_KEEPER] = "keeper",
 	[POOLDIAG_OPERATIONS_WORKER] = "operations",
+	[POOLDIAG_HTTP_WORKER] = "http",
 };
 
 PoolDiagWorker *pooldiag_workers = NULL;
@@ -118,4 +123,40 @@ pooldiag_worker_wait(double until_ms, uint32 wait_event)
 					 (long) Max(0, ceil(until_ms - pooldiag_clock_ms())), wait_event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * Takes a lock that sessions hold for moments. A session that asks waits for it; a worker, which must not wait for a
+ * session, tries for as long as such a moment may last. False if it could not be had.
+ */
+bool
+pooldiag_worker_lock(LWLock *lock, LWLockMode mode)
+{
+	if (OidIsValid(MyDatabaseId))
+	{
+		LWLockAcquire(lock, mode);
+		return true;
+	}
+	for (int try = 0; try < LOCK_TRIES; try++)
+	{
+		if (LWLockConditionalAcquire(lock, mode))
+			return true;
+		pg_usleep(LOCK_PAUSE_US);
+	}
+	return false;
+}
+
+/*
+ * May this process call what takes that lock? A worker may if it is free; the moment from now until it is taken in which
+ * somebody else may take it is accepted.
+ */
+bool
+pooldiag_worker_may_take(LWLock *lock)
+{
+	if (OidIsValid(MyDatabaseId))
+		return true;
+	if (!pooldiag_worker_lock(lock, LW_SHARED))
+		return false;
+	LWLockRelease(lock);
+	return true;
 }

@@ -6,12 +6,14 @@
 #define POOLDIAG_WORKER_H
 
 #include "datatype/timestamp.h"
+#include "storage/lwlock.h"
 
 typedef enum PoolDiagWorkerKind
 {
 	POOLDIAG_SAMPLER,
 	POOLDIAG_KEEPER,
 	POOLDIAG_OPERATIONS_WORKER,
+	POOLDIAG_HTTP_WORKER,
 	POOLDIAG_WORKERS
 } PoolDiagWorkerKind;
 
@@ -38,5 +40,7 @@ extern void pooldiag_worker_wait(double until_ms, uint32 wait_event);
 
 /* Anywhere. */
 extern void pooldiag_worker_wake(PoolDiagWorkerKind kind);
+extern bool pooldiag_worker_lock(LWLock *lock, LWLockMode mode);
+extern bool pooldiag_worker_may_take(LWLock *lock);
 
 #endif /* POOLDIAG_WORKER_H */

@@ -32,8 +32,8 @@ $eye->poll($launcher, 1);
 is_deeply(
 	[ $eye->query(q{SELECT scope, connections, capacity FROM pooldiag.utilization
 		WHERE scope IN ('walsenders', 'workers') ORDER BY 1}) ],
-	[ [ 'walsenders', 2, 2 ], [ 'workers', 4, 7 ] ],
-	'walsenders, and as workers the launcher and pooldiag\'s three');
+	[ [ 'walsenders', 2, 2 ], [ 'workers', 5, 7 ] ],
+	'walsenders, and as workers the launcher and pooldiag\'s four');
 $_->quit for @walsenders;
 is($eye->value(q{SELECT connections FROM pooldiag.utilization WHERE scope = 'walsenders'}), 0, 'walsenders that have gone');
 

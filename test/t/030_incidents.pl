@@ -266,6 +266,44 @@ for (1 .. 18)
 is_deeply([ $eye->column('SELECT id FROM pooldiag.incidents') ], [ reverse $id + 3 .. $id + 18 ], 'the newest 16, newest first');
 is_deeply({ map { @$_ } $eye->query(q{SELECT name, value FROM pooldiag.self WHERE name ~ '^incident'}) },
 	{ incident_log_used => 16, incident_log_room => 16, incidents_unjournaled => 0 }, 'self tells how full the log is');
+
+# While the keeper hangs, those that the log has lost meanwhile are counted; what a reset has forgotten is not written.
+sub unjournaled { return $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'incidents_unjournaled'}); }
+sub journaled { return map { $_->{id} } grep { $_->{kind} == 3 } records(slurp_file($journal)); }
+written();
+$id = last_id();
+my $keeper = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'keeper_pid'});
+kill 'STOP', $keeper;
+for (1 .. 20)
+{
+	$eye->query(q{SELECT pooldiag.breaker_reset('lock_waits')});
+	tick();
+}
+is(last_id(), $id + 20, 'incidents go on while the keeper hangs');
+kill 'CONT', $keeper;
+written();
+is_deeply([ (journaled())[ -16 .. -1 ] ], [ $id + 5 .. $id + 20 ], 'the journal has those that were left');
+is(unjournaled(), 4, 'and the others are counted');
+kill 'STOP', $keeper;
+for (1 .. 2)
+{
+	$eye->query(q{SELECT pooldiag.breaker_reset('lock_waits')});
+	tick();
+}
+$eye->query(q{SELECT pooldiag.reset('alerts')});
+is($eye->value('SELECT count(*) FROM pooldiag.incidents'), 0, 'a reset while the keeper hangs');
+kill 'CONT', $keeper;
+$eye->query(q{SELECT pooldiag.breaker_reset('lock_waits')});
+tick();
+written();
+is_deeply([ (journaled())[ -2, -1 ] ], [ $id + 20, $id + 23 ], 'what it has forgotten is not in the journal');
+is_deeply([ $eye->column('SELECT id FROM pooldiag.incidents') ], [ $id + 23 ], 'and what comes after it is');
+for (1 .. 15)
+{
+	$eye->query(q{SELECT pooldiag.breaker_reset('lock_waits')});
+	tick();
+}
+
 $eye->query(q{ROLLBACK PREPARED 'kept'});
 is(scalar(grep { defined $_->finish->{error} } @waiters), 0, 'the others go on');
 $_->quit for @waiters;

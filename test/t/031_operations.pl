@@ -17,7 +17,7 @@ use PoolDiag::Session qw(wait_until wait_gone);
 
 my $node = new_server('operations', <<'EOC');
 max_connections = 20
-max_worker_processes = 5
+max_worker_processes = 6
 max_logical_replication_workers = 0
 pooldiag.sample_interval = 100ms
 pooldiag.operation_interval = 1s
@@ -190,7 +190,7 @@ is($eye->try(q{ALTER SYSTEM SET pooldiag.notify_channel = '} . ('x' x 64) . q{'}
 # The operations worker needs slots for its own.
 my $taker = observer($node);
 $eye->query('CREATE TABLE big AS SELECT g FROM generate_series(1, 1000) g');
-$eye->query('ALTER SYSTEM SET max_worker_processes = 3');
+$eye->query('ALTER SYSTEM SET max_worker_processes = 4');
 $eye->quit;
 $taker->quit;
 $node->restart;

@@ -1,0 +1,397 @@
+/*
+ * endpoints.c
+ *	  What is answered at which path, and to whom.
+ *
+ * One table. Documents come from the code that makes what SQL shows. No text of a statement is ever among them. Without the
+ * token, and where pooldiag.http_access is not "all", there are only those that name nobody.
+ *
+ * Runs in the http worker: no database, no transaction, no snapshot; what it allocates is the caller's to free, and so is
+ * what is thrown.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+
+#include "access.h"
+#include "advisor.h"
+#include "backends.h"
+#include "documents.h"
+#include "endpoints.h"
+#include "health.h"
+#include "history.h"
+#include "json.h"
+#include "readiness.h"
+#include "settings.h"
+
+#define CONTENT_TYPE "Content-Type"
+#define JSON "application/json"
+#define DEFAULT_HISTORY_SECONDS 600
+#define DEFAULT_ALERTS 100
+
+/* What an endpoint is given, and where it leaves its answer. */
+typedef struct Call
+{
+	const PoolDiagRequest *request;
+	PoolDiagAnswer *answer;
+	bool may_know_names;
+} Call;
+
+typedef struct Endpoint
+{
+	const char *path;
+	bool names_nobody; /* if it is told not to, or in any case: it is for everybody */
+	void (*answer)(Call *call);
+} Endpoint;
+
+static void answer_livez(Call *call);
+static void answer_readyz(Call *call);
+static void answer_health(Call *call);
+static void answer_detailed(Call *call);
+static void answer_history(Call *call);
+static void answer_pools(Call *call);
+static void answer_recommendations(Call *call);
+static void answer_alerts(Call *call);
+
+static const Endpoint endpoints[] = {
+	{"/livez", true, answer_livez},
+	{"/readyz", true, answer_readyz},
+	{"/api/v1/health/database", true, answer_health},
+	{"/api/v1/health/detailed", true, answer_detailed},
+	{"/api/v1/history", false, answer_history},
+	{"/api/v1/pools", false, answer_pools},
+	{"/api/v1/recommendations", false, answer_recommendations},
+	{"/api/v1/alerts", false, answer_alerts},
+};
+
+/* All other paths. */
+#define NOWHERE ((int) lengthof(endpoints))
+
+static const char *const argument_names[POOLDIAG_ARGUMENTS] = {
+	[POOLDIAG_ARGUMENT_SINCE] = "since", [POOLDIAG_ARGUMENT_STEP] = "step",
+	[POOLDIAG_ARGUMENT_POOL] = "pool",	 [POOLDIAG_ARGUMENT_LIMIT] = "limit",
+	[POOLDIAG_ARGUMENT_ROLE] = "role",
+};
+
+/* Empty: there is none, and nobody has it. */
+static char token[POOLDIAG_TOKEN_LEN + 1];
+
+/* The token that opens everything, from now on; NULL: nothing does. */
+void
+pooldiag_endpoints_configure(const char *new_token)
+{
+	strlcpy(token, new_token == NULL ? "" : new_token, sizeof(token));
+}
+
+const char *
+pooldiag_endpoints_argument_name(PoolDiagArgument argument)
+{
+	return argument_names[argument];
+}
+
+/* As many as there are, and one for all other paths. */
+int
+pooldiag_endpoints_count(void)
+{
+	return NOWHERE + 1;
+}
+
+const char *
+pooldiag_endpoints_path(int endpoint)
+{
+	return endpoint < NOWHERE ? endpoints[endpoint].path : "other";
+}
+
+/* ---------------------------------------------------------------- answers ------------------------ */
+
+static void
+add_header(PoolDiagAnswer *answer, const char *name, const char *value)
+{
+	Assert(answer->header_count < POOLDIAG_ANSWER_HEADERS);
+	answer->headers[answer->header_count].name = name;
+	answer->headers[answer->header_count++].value = value;
+}
+
+/* A document of that kind, still empty. */
+static StringInfo
+begin_body(Call *call, const char *content_type)
+{
+	add_header(call->answer, CONTENT_TYPE, content_type);
+	return &call->answer->body;
+}
+
+/* Answers that it can't be answered, in place of what may have been begun; what to do about it, or NULL. */
+void
+pooldiag_endpoints_refuse(PoolDiagAnswer *answer, int status, const char *error, const char *hint)
+{
+	StringInfo json = &answer->body;
+
+	answer->status = status;
+	resetStringInfo(json);
+	for (int i = 0; i < answer->header_count; i++)
+		if (strcmp(answer->headers[i].name, CONTENT_TYPE) == 0)
+			answer->headers[i--] = answer->headers[--answer->header_count];
+	add_header(answer, CONTENT_TYPE, JSON);
+	pooldiag_json_begin(json, NULL, '{');
+	pooldiag_json_string(json, "error", error);
+	pooldiag_json_string(json, "hint", hint);
+	pooldiag_json_end(json, '}');
+	appendStringInfoChar(json, '\n');
+}
+
+/* The server as it is now, and what is to be said of it. */
+static PoolDiagLive *
+look(List **advice)
+{
+	PoolDiagLive *live = pooldiag_live_read(POOLDIAG_READ_XMIN);
+
+	*advice = pooldiag_advisor_advise(live);
+	return live;
+}
+
+static void
+answer_livez(Call *call)
+{
+	appendStringInfoString(begin_body(call, "text/plain; charset=utf-8"), "ok\n");
+}
+
+static void
+answer_readyz(Call *call)
+{
+	const char *role = call->request->arguments[POOLDIAG_ARGUMENT_ROLE];
+	const char *obstacle;
+	StringInfo json;
+
+	if (role != NULL && strcmp(role, "primary") != 0 && strcmp(role, "standby") != 0)
+	{
+		pooldiag_endpoints_refuse(
+			call->answer, 400, "role is neither primary nor standby",
+			"Ask for /readyz?role=primary or /readyz?role=standby, or for /readyz alone.");
+		return;
+	}
+	obstacle = pooldiag_readiness_obstacle(pooldiag_live_read(0), role);
+	if (obstacle != NULL)
+		call->answer->status = 503;
+	json = begin_body(call, JSON);
+	pooldiag_json_begin(json, NULL, '{');
+	pooldiag_json_bool(json, "ready", obstacle == NULL);
+	pooldiag_json_string(json, "role", RecoveryInProgress() ? "standby" : "primary");
+	pooldiag_json_string(json, "reason", obstacle);
+	pooldiag_json_end(json, '}');
+	appendStringInfoChar(json, '\n');
+}
+
+static void
+write_health(Call *call, bool detailed)
+{
+	List *advice;
+	PoolDiagLive *live = look(&advice);
+	StringInfo json = begin_body(call, JSON);
+
+	if (!pooldiag_health_is_fit(pooldiag_health_status(live, advice)))
+		call->answer->status = 503;
+	pooldiag_health_write(json, live, advice, detailed, call->may_know_names);
+	appendStringInfoChar(json, '\n');
+}
+
+static void
+answer_health(Call *call)
+{
+	write_health(call, false);
+}
+
+static void
+answer_detailed(Call *call)
+{
+	write_health(call, true);
+}
+
+/* An argument in seconds; what it is by default where it is not given. False if it is none: that is answered. */
+static bool
+take_seconds(Call *call, PoolDiagArgument argument, double most, double *seconds)
+{
+	const char *text = call->request->arguments[argument];
+
+	if (text == NULL || pooldiag_access_seconds(text, 1, most, seconds))
+		return true;
+	pooldiag_endpoints_refuse(
+		call->answer, 400,
+		psprintf("%s is not a number of seconds from 1 to %.0f", argument_names[argument], most),
+		"Ask for /api/v1/history?since=3600&step=60, for example.");
+	return false;
+}
+
+static void
+answer_history(Call *call)
+{
+	const char *pool = call->request->arguments[POOLDIAG_ARGUMENT_POOL];
+	double most = (double) pooldiag_history_kept_seconds(
+		pool == NULL ? pooldiag_history_server_tiers : pooldiag_history_pool_tiers);
+	double since = DEFAULT_HISTORY_SECONDS;
+	double step = 0;
+	StringInfoData rows;
+	StringInfo json;
+	int came_to;
+
+	if (!take_seconds(call, POOLDIAG_ARGUMENT_SINCE, most, &since) ||
+		!take_seconds(call, POOLDIAG_ARGUMENT_STEP, most, &step))
+		return;
+	initStringInfo(&rows);
+	pooldiag_json_begin(&rows, NULL, '[');
+	came_to = pooldiag_documents_history(&rows, pool, since, step);
+	pooldiag_json_end(&rows, ']');
+	json = begin_body(call, JSON);
+	pooldiag_json_begin(json, NULL, '{');
+	pooldiag_json_string(json, "pool", pool);
+	pooldiag_json_int(json, "step_seconds", came_to);
+	pooldiag_json_document(json, "history", rows.data);
+	pooldiag_json_end(json, '}');
+	appendStringInfoChar(json, '\n');
+}
+
+/* Begins and ends a document that is one array. */
+static StringInfo
+begin_array(Call *call, const char *name)
+{
+	StringInfo json = begin_body(call, JSON);
+
+	pooldiag_json_begin(json, NULL, '{');
+	pooldiag_json_begin(json, name, '[');
+	return json;
+}
+
+static void
+end_array(StringInfo json)
+{
+	pooldiag_json_end(json, ']');
+	pooldiag_json_end(json, '}');
+	appendStringInfoChar(json, '\n');
+}
+
+static void
+answer_pools(Call *call)
+{
+	StringInfo json = begin_array(call, "pools");
+
+	pooldiag_documents_pools(json, pooldiag_live_read(0));
+	end_array(json);
+}
+
+static void
+answer_recommendations(Call *call)
+{
+	List *advice;
+	PoolDiagLive *live = look(&advice);
+	StringInfo json = begin_array(call, "recommendations");
+
+	pooldiag_documents_advice(json, live, advice);
+	end_array(json);
+}
+
+static void
+answer_alerts(Call *call)
+{
+	const char *text = call->request->arguments[POOLDIAG_ARGUMENT_LIMIT];
+	double limit = DEFAULT_ALERTS;
+	StringInfo json;
+
+	if (text != NULL && !pooldiag_access_seconds(text, 1, pooldiag_alert_log_size, &limit))
+	{
+		pooldiag_endpoints_refuse(
+			call->answer, 400,
+			psprintf("limit is not a number from 1 to %d", pooldiag_alert_log_size),
+			"Ask for /api/v1/alerts?limit=20, for example.");
+		return;
+	}
+	json = begin_array(call, "alerts");
+	pooldiag_documents_alerts(json, (int) limit);
+	end_array(json);
+}
+
+/* ---------------------------------------------------------------- who, what, how ----------------- */
+
+static bool
+has_token(const PoolDiagRequest *request)
+{
+	return pooldiag_access_is_token(pooldiag_access_bearer(request->authorization), token) ||
+		   pooldiag_access_is_token(request->password, token);
+}
+
+static int
+find_endpoint(const char *path)
+{
+	int i = 0;
+
+	while (i < NOWHERE && strcmp(endpoints[i].path, path) != 0)
+		i++;
+	return i;
+}
+
+static const char *
+list_paths(void)
+{
+	StringInfoData paths;
+
+	initStringInfo(&paths);
+	for (int i = 0; i < NOWHERE; i++)
+		appendStringInfo(&paths, "%s%s", i > 0 ? ", " : "There are ", endpoints[i].path);
+	appendStringInfoChar(&paths, '.');
+	return paths.data;
+}
+
+/* Without a token that could be given, a browser need not ask for one. */
+static void
+refuse_stranger(PoolDiagAnswer *answer)
+{
+	if (token[0] == '\0')
+	{
+		add_header(answer, "WWW-Authenticate", "Bearer realm=\"pooldiag\"");
+		pooldiag_endpoints_refuse(
+			answer, 401, "this tells names, and there is no token with which to ask for it",
+			"Set pooldiag.http_token_file, or pooldiag.http_access = 'all', in the server's "
+			"configuration.");
+		return;
+	}
+	add_header(answer, "WWW-Authenticate", "Bearer realm=\"pooldiag\"");
+	add_header(answer, "WWW-Authenticate", "Basic realm=\"pooldiag\", charset=\"UTF-8\"");
+	pooldiag_endpoints_refuse(
+		answer, 401, "this tells names, and needs the token",
+		"Send \"Authorization: Bearer TOKEN\", or TOKEN as the password of Basic "
+		"authentication; it stands in the file that pooldiag.http_token_file names.");
+}
+
+/* Answers a request. answer->body is an empty string; what is thrown meanwhile is the caller's. */
+void
+pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer)
+{
+	Call call = {request, answer, false};
+
+	answer->endpoint = find_endpoint(request->path);
+	answer->status = 200;
+	/* What is shown holds for the moment, and for nobody but who asks, whatever it is taken for. */
+	add_header(answer, "Cache-Control", "no-store");
+	add_header(answer, "X-Content-Type-Options", "nosniff");
+	if (!pooldiag_access_is_host(request->host, pooldiag_http_hosts))
+	{
+		pooldiag_endpoints_refuse(
+			answer, 421, "the Host is neither localhost nor an address nor known",
+			"Add the name to pooldiag.http_hosts in the server's configuration.");
+		return;
+	}
+	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
+	{
+		add_header(answer, "Allow", "GET, HEAD");
+		pooldiag_endpoints_refuse(answer, 405, "only GET and HEAD are answered",
+								  "Nothing can be changed over HTTP.");
+		return;
+	}
+	if (answer->endpoint == NOWHERE)
+	{
+		pooldiag_endpoints_refuse(answer, 404, "there is nothing at this path", list_paths());
+		return;
+	}
+	call.may_know_names = pooldiag_http_access == POOLDIAG_HTTP_ACCESS_ALL || has_token(request);
+	if (call.may_know_names || endpoints[answer->endpoint].names_nobody)
+		endpoints[answer->endpoint].answer(&call);
+	else
+		refuse_stranger(answer);
+}

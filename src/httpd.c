@@ -1,0 +1,420 @@
+/*
+ * httpd.c
+ *	  HTTP itself: connections, requests, answers. The parsing is libmicrohttpd's.
+ *
+ * In the http worker alone, without a thread: the library runs when the worker calls it. There is room for ROOM
+ * connections; each has so long to send a request and to take its answer, whatever it does meanwhile. Where more than
+ * three quarters are taken, those who have waited longest without a request make way. So a client that is slow, or means
+ * harm, costs a place for as long as nobody else needs it. Memory is bounded by ROOM times what the library may use for
+ * one, and by the document that is being made.
+ *
+ * What is thrown while an answer is made is caught here: nothing may jump over the library's frames.
+ *
+ * How much has been asked for is in shared memory, written by this worker alone.
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <microhttpd.h>
+#include <sys/socket.h>
+
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "utils/memutils.h"
+
+#include "clock.h"
+#include "endpoints.h"
+#include "httpd.h"
+#include "listener.h"
+
+#define ROOM 256
+#define CROWDED (ROOM * 3 / 4)
+/* What the library may use for a connection: a longer header is refused by it. */
+#define CONNECTION_MEMORY 16384
+/* How long a connection may take for a request, and for taking the answer. */
+#define PATIENCE_MS 30000
+/* The library's own, of silence in the middle of something. */
+#define SILENCE_S 15
+#define SWEEP_INTERVAL_MS 1000
+
+typedef struct Server
+{
+	struct MHD_Daemon *daemon;
+	int epoll_fd;
+} Server;
+
+typedef struct Client
+{
+	int fd; /* -1: the place is free */
+	bool dropped;
+	bool answering;	 /* else it is to send a request */
+	double since_ms; /* of the monotonic clock */
+} Client;
+
+static const int statuses[] = {200, 400, 401, 404, 405, 421, 500, 503};
+
+typedef struct Shared
+{
+	pg_atomic_uint32 connections;
+	pg_atomic_uint64 accepted;
+	pg_atomic_uint64 dropped;
+	pg_atomic_uint64
+		requests[FLEXIBLE_ARRAY_MEMBER]; /* by endpoint, and status in the order above */
+} Shared;
+
+static Shared *shared = NULL;
+static Server servers[POOLDIAG_LISTENERS];
+static int server_count = 0;
+static Client clients[ROOM];
+static MemoryContext context = NULL;
+
+/* ---------------------------------------------------------------- what is counted ---------------- */
+
+static int
+counters(void)
+{
+	return pooldiag_endpoints_count() * (int) lengthof(statuses);
+}
+
+Size
+pooldiag_httpd_size(void)
+{
+	return offsetof(Shared, requests) + sizeof(pg_atomic_uint64) * counters();
+}
+
+void
+pooldiag_httpd_attach(char *at, bool made)
+{
+	shared = (Shared *) at;
+	if (!made)
+		return;
+	pg_atomic_init_u32(&shared->connections, 0);
+	pg_atomic_init_u64(&shared->accepted, 0);
+	pg_atomic_init_u64(&shared->dropped, 0);
+	for (int i = 0; i < counters(); i++)
+		pg_atomic_init_u64(&shared->requests[i], 0);
+}
+
+void
+pooldiag_httpd_read(PoolDiagHttpFigures *figures)
+{
+	figures->connections = (int) pg_atomic_read_u32(&shared->connections);
+	figures->accepted = pg_atomic_read_u64(&shared->accepted);
+	figures->dropped = pg_atomic_read_u64(&shared->dropped);
+	figures->requests = 0;
+	for (int i = 0; i < counters(); i++)
+		figures->requests += pg_atomic_read_u64(&shared->requests[i]);
+}
+
+/* How many statuses there are. */
+int
+pooldiag_httpd_statuses(void)
+{
+	return lengthof(statuses);
+}
+
+/* How many requests for an endpoint were answered with one of the statuses, which that is. */
+uint64
+pooldiag_httpd_requests(int endpoint, int which, int *status)
+{
+	*status = statuses[which];
+	return pg_atomic_read_u64(&shared->requests[endpoint * (int) lengthof(statuses) + which]);
+}
+
+static void
+count_request(const PoolDiagAnswer *answer)
+{
+	for (int i = 0; i < (int) lengthof(statuses); i++)
+		if (statuses[i] == answer->status)
+			pg_atomic_fetch_add_u64(
+				&shared->requests[answer->endpoint * (int) lengthof(statuses) + i], 1);
+}
+
+/* ---------------------------------------------------------------- a request ---------------------- */
+
+/* The answer to what could not be answered: what a client may have asked for wrongly, or a defect, which is logged. */
+static void
+answer_error(PoolDiagAnswer *answer, const ErrorData *error)
+{
+	int status = error->sqlerrcode == ERRCODE_UNDEFINED_OBJECT			? 404
+				 : error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE ? 400
+																		: 500;
+
+	if (status == 500)
+	{
+		ereport(LOG, (errmsg("pooldiag could not answer %s: %s",
+							 pooldiag_endpoints_path(answer->endpoint), error->message)));
+		pooldiag_endpoints_refuse(answer, status, "this could not be answered",
+								  "See the server's log for why.");
+	}
+	else
+		pooldiag_endpoints_refuse(answer, status, error->message, error->hint);
+}
+
+static void
+make_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	initStringInfo(&answer->body);
+	PG_TRY();
+	{
+		pooldiag_endpoints_answer(request, answer);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		LWLockReleaseAll();
+		answer_error(answer, error);
+	}
+	PG_END_TRY();
+}
+
+static enum MHD_Result
+send_answer(struct MHD_Connection *connection, const PoolDiagAnswer *answer)
+{
+	enum MHD_Result result;
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(answer->body.len, answer->body.data, MHD_RESPMEM_MUST_COPY);
+
+	if (response == NULL)
+		return MHD_NO;
+	for (int i = 0; i < answer->header_count; i++)
+		(void) MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+	result = MHD_queue_response(connection, (unsigned int) answer->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static Client *
+client_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info == NULL ? NULL : info->socket_context;
+}
+
+/* Called by the library when a request's header is there; what may come behind it is not read. */
+static enum MHD_Result
+handle(void *unused, struct MHD_Connection *connection, const char *url, const char *method,
+	   const char *version, const char *upload, size_t *upload_size, void **request_context)
+{
+	MemoryContext before = MemoryContextSwitchTo(context);
+	Client *client = client_of(connection);
+	PoolDiagRequest request = {.method = method, .path = url};
+	PoolDiagAnswer answer;
+	enum MHD_Result result;
+	char *user;
+	char *password = NULL;
+
+	if (client != NULL)
+	{
+		client->answering = true;
+		client->since_ms = pooldiag_clock_ms();
+	}
+	request.host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+	request.accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
+	request.authorization =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
+	for (int i = 0; i < POOLDIAG_ARGUMENTS; i++)
+		request.arguments[i] =
+			MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND,
+										pooldiag_endpoints_argument_name((PoolDiagArgument) i));
+	user = MHD_basic_auth_get_username_password(connection, &password);
+	request.password = password;
+	make_answer(&request, &answer);
+	if (user != NULL)
+		MHD_free(user);
+	if (password != NULL)
+		MHD_free(password);
+	count_request(&answer);
+	result = send_answer(connection, &answer);
+	MemoryContextSwitchTo(before);
+	MemoryContextReset(context);
+	return result;
+}
+
+static void
+request_ended(void *unused, struct MHD_Connection *connection, void **request_context,
+			  enum MHD_RequestTerminationCode how)
+{
+	Client *client = client_of(connection);
+
+	if (client == NULL)
+		return;
+	client->answering = false;
+	client->since_ms = pooldiag_clock_ms();
+}
+
+/* ---------------------------------------------------------------- connections -------------------- */
+
+static void
+connection_changed(void *unused, struct MHD_Connection *connection, void **socket_context,
+				   enum MHD_ConnectionNotificationCode what)
+{
+	Client *client = *socket_context;
+
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED)
+	{
+		if (client != NULL)
+		{
+			client->fd = -1;
+			pg_atomic_fetch_sub_u32(&shared->connections, 1);
+		}
+		return;
+	}
+	for (int i = 0; i < ROOM; i++)
+		if (clients[i].fd < 0)
+		{
+			const union MHD_ConnectionInfo *info =
+				MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+			clients[i].fd = info->connect_fd;
+			clients[i].dropped = false;
+			clients[i].answering = false;
+			clients[i].since_ms = pooldiag_clock_ms();
+			*socket_context = &clients[i];
+			pg_atomic_fetch_add_u32(&shared->connections, 1);
+			pg_atomic_fetch_add_u64(&shared->accepted, 1);
+			return;
+		}
+}
+
+/* The library closes it, when it comes to it. */
+static void
+drop(Client *client)
+{
+	client->dropped = true;
+	(void) shutdown(client->fd, SHUT_RDWR);
+	pg_atomic_fetch_add_u64(&shared->dropped, 1);
+}
+
+/* Who has waited longest, who has not sent a request before who is being answered; NULL if there is nobody. */
+static Client *
+find_slowest(void)
+{
+	Client *slowest = NULL;
+
+	for (int i = 0; i < ROOM; i++)
+	{
+		Client *client = &clients[i];
+
+		if (client->fd < 0 || client->dropped)
+			continue;
+		if (slowest == NULL || (slowest->answering && !client->answering) ||
+			(slowest->answering == client->answering && client->since_ms < slowest->since_ms))
+			slowest = client;
+	}
+	return slowest;
+}
+
+/* Ends what takes too long, and makes room. Returns how many connections are left. */
+static int
+sweep(double now)
+{
+	int left = 0;
+
+	for (int i = 0; i < ROOM; i++)
+	{
+		Client *client = &clients[i];
+
+		if (client->fd < 0 || client->dropped)
+			continue;
+		if (now - client->since_ms > PATIENCE_MS)
+			drop(client);
+		else
+			left++;
+	}
+	for (; left > CROWDED; left--)
+		drop(find_slowest());
+	return left;
+}
+
+/* ---------------------------------------------------------------- the library -------------------- */
+
+static void
+log_message(void *unused, const char *format, va_list arguments)
+{
+	char message[256];
+
+	vsnprintf(message, sizeof(message), format, arguments);
+	elog(DEBUG1, "libmicrohttpd: %s", message);
+}
+
+/* To be called first. */
+void
+pooldiag_httpd_begin(void)
+{
+	context = AllocSetContextCreate(TopMemoryContext, "pooldiag HTTP", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < ROOM; i++)
+		clients[i].fd = -1;
+	pg_atomic_write_u32(&shared->connections, 0);
+}
+
+/* Answers at a socket that listens, which is the library's from now on; so many others share the room. */
+bool
+pooldiag_httpd_start(int fd, int share)
+{
+	Server *server = &servers[server_count];
+
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, NULL, MHD_OPTION_EXTERNAL_LOGGER,
+		log_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned int) (ROOM / Max(share, 1)), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) SILENCE_S,
+		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+		request_ended, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+	if (server->daemon == NULL)
+		return false;
+	server->epoll_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	server_count++;
+	return true;
+}
+
+/* Closes all sockets and connections. */
+void
+pooldiag_httpd_stop(void)
+{
+	while (server_count > 0)
+		MHD_stop_daemon(servers[--server_count].daemon);
+}
+
+int
+pooldiag_httpd_count(void)
+{
+	return server_count;
+}
+
+/* A descriptor that is readable when there is something to do. */
+int
+pooldiag_httpd_descriptor(int index)
+{
+	return servers[index].epoll_fd;
+}
+
+/* Does what there is to do. Returns the moment of the monotonic clock at which to come again, whatever happens. */
+double
+pooldiag_httpd_run(void)
+{
+	double now;
+	double next = INFINITY;
+
+	for (int i = 0; i < server_count; i++)
+		(void) MHD_run(servers[i].daemon);
+	now = pooldiag_clock_ms();
+	if (sweep(now) > 0)
+		next = now + SWEEP_INTERVAL_MS;
+	for (int i = 0; i < server_count; i++)
+	{
+		MHD_UNSIGNED_LONG_LONG timeout;
+
+		if (MHD_get_timeout(servers[i].daemon, &timeout) == MHD_YES)
+			next = Min(next, now + (double) timeout);
+	}
+	return next;
+}
