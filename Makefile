@@ -2,7 +2,7 @@
 # (make test, make demo, ...), which install what they miss and never touch the system's servers.
 
 # Tests, in the order in which they run: sql/NAME.sql and test/specs/NAME.spec.
-REGRESS = init objects refusals slow_queries settings definitions states pools health report advice self history usage sessions
+REGRESS = init objects refusals slow_queries settings definitions states pools health metrics report advice self history usage sessions
 ISOLATION = init states slow blocking leaks recommendations
 
 MODULE_big = pooldiag

@@ -289,6 +289,10 @@ run_tap() {
 }
 
 "$root/scripts/setup.sh" test
+# Here nothing is missing that a test could go without.
+if is_debian; then
+	export POOLDIAG_EQUIPPED=1
+fi
 PG_CONFIG=$(find_pg_config)
 export PG_CONFIG
 

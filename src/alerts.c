@@ -233,7 +233,8 @@ pooldiag_alerts_use(void)
 	uint64 first = pg_atomic_read_u64(&shared->first);
 	PoolDiagAlertsUse use;
 
-	use.raised = pg_atomic_read_u64(&shared->last) + 1 - first;
+	use.newest = pg_atomic_read_u64(&shared->last);
+	use.raised = use.newest + 1 - first;
 	use.used = pooldiag_ring_next(ring) - pooldiag_ring_oldest(ring);
 	use.used = Min(use.used, Min(use.raised, (uint64) pooldiag_alert_log_size));
 	for (int i = 0; i < POOLDIAG_FOLLOWERS; i++)

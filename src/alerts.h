@@ -42,6 +42,7 @@ typedef enum PoolDiagFollower
 typedef struct PoolDiagAlertsUse
 {
 	uint64 waiting[POOLDIAG_FOLLOWERS]; /* raised, and not followed yet */
+	uint64 newest;						/* the id of the newest one, 0: there was none */
 	uint64 raised;						/* since the last reset */
 	uint64 used;						/* of them still there */
 	uint64 lost

@@ -11,7 +11,6 @@
 #include <math.h>
 
 #include "pgtime.h"
-#include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
 #include "capture_report.h"
@@ -23,6 +22,7 @@
 #include "sampler.h"
 #include "series.h"
 #include "shared.h"
+#include "wait_names.h"
 
 /* The past that is kept, in seconds, and in what steps. */
 #define PAST 120
@@ -475,21 +475,6 @@ compare_events(const void *left, const void *right)
 	return (a->info > b->info) - (a->info < b->info);
 }
 
-/*
- * The name of a wait event, or NULL: those that extensions have named are looked up under a lock, for which the sampler
- * would have to wait.
- */
-static const char *
-event_name(uint32 info)
-{
-	uint32 class = info & 0xFF000000;
-
-	if (info == 0 || class == PG_WAIT_EXTENSION || class > PG_WAIT_IO ||
-		(class == PG_WAIT_LWLOCK && (info & 0xFFFF) >= LWTRANCHE_FIRST_USER_DEFINED))
-		return NULL;
-	return pgstat_get_wait_event(info);
-}
-
 /* What active connections wait for. */
 static void
 put_waits(StringInfo json, const Seen *seen, int count)
@@ -526,7 +511,7 @@ put_waits(StringInfo json, const Seen *seen, int count)
 		const char *type = pgstat_get_wait_event_type(events[e].info);
 
 		pooldiag_json_string(json, "type", type == NULL ? "CPU" : type);
-		pooldiag_json_string(json, "event", event_name(events[e].info));
+		pooldiag_json_string(json, "event", pooldiag_wait_name(events[e].info));
 		pooldiag_json_int(json, "connections", events[e].connections);
 		if (end_element(&list))
 			left -= events[e].connections;

@@ -250,6 +250,7 @@ move_counts(int64 lifetime_us)
 	if (lifetime_us >= 0)
 	{
 		moved.sums[POOLDIAG_CLOSED]++;
+		moved.sums[POOLDIAG_LIFETIME_US] += lifetime_us;
 		moved.histogram[POOLDIAG_KIND_LIFETIME][pooldiag_histogram_bucket(lifetime_us)]++;
 	}
 
@@ -354,6 +355,7 @@ pooldiag_counters_connected(int64 connect_us)
 		   !pg_atomic_compare_exchange_u32(&shared->most_connected, &most, connected))
 		;
 	pooldiag_my_slot->sums[POOLDIAG_OPENED] = 1;
+	pooldiag_my_slot->sums[POOLDIAG_CONNECT_US] = Max(connect_us, 0);
 	pooldiag_my_slot->connect_bucket = pooldiag_histogram_bucket(connect_us);
 }
 
@@ -568,37 +570,44 @@ pooldiag_counters_totals(int index)
 	return &totals_of[index];
 }
 
+/*
+ * The row of a directory that has what belongs to that row and life. The directory may be older than the totals, or
+ * have rows that its reader has given away: what it knows no pool of is (other)'s, so that sums are right.
+ */
+static int
+row_of(const PoolDiagPools *pools, int index, uint32 life)
+{
+	return index < pools->capacity && life != 0 && pools->rows[index].life == life
+			   ? index
+			   : pools->capacity;
+}
+
 static void
 read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 {
-	for (int index = 0; index <= pools->capacity; index++)
+	memset(totals, 0, sizeof(PoolDiagTotals) * (pools->capacity + 1));
+	for (int index = 0; index <= pooldiag_max_pools; index++)
 	{
 		PoolDiagPoolTotals *from = &totals_of[index];
-		PoolDiagTotals *to = &totals[index];
+		uint32 life = index == pooldiag_max_pools ? 0 : pg_atomic_read_u32(&from->life);
+		PoolDiagTotals *to = &totals[row_of(pools, index, life)];
 
-		memset(to, 0, sizeof(*to));
-		/* The directory may be older than the totals, and what has gone since is in (other). */
-		if (index < pools->capacity && (pools->rows[index].life == 0 ||
-										pg_atomic_read_u32(&from->life) != pools->rows[index].life))
+		/* Nobody's, and nothing in it. */
+		if (life == 0 && index < pooldiag_max_pools)
 			continue;
 		for (int i = 0; i < POOLDIAG_COUNTS; i++)
-			to->sums[i] = pg_atomic_read_u64(&from->sums[i]);
+			to->sums[i] += pg_atomic_read_u64(&from->sums[i]);
 		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
 			for (int i = 0; i < POOLDIAG_BUCKETS; i++)
-				to->histogram[kind][i] = pg_atomic_read_u64(&from->histogram[kind][i]);
+				to->histogram[kind][i] += pg_atomic_read_u64(&from->histogram[kind][i]);
 	}
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
 		uint32 owner;
 		const PoolDiagSlot *slot = pooldiag_counters_slot(procno, &owner);
-		int index;
 
-		if (owner == POOLDIAG_NO_OWNER)
-			continue;
-		index = (int) (owner & 0xFFFF);
-		if (index > pools->capacity || owner >> 16 != pools->rows[index].life)
-			index = pools->capacity;
-		add_slot(&totals[index], slot);
+		if (owner != POOLDIAG_NO_OWNER)
+			add_slot(&totals[row_of(pools, (int) (owner & 0xFFFF), owner >> 16)], slot);
 	}
 }
 

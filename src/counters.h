@@ -27,6 +27,8 @@ typedef enum PoolDiagCount
 	POOLDIAG_WRITES,  /* transactions that committed something that they wrote */
 	POOLDIAG_LOST, /* transactions that an error ended, or that were rolled back having written */
 	POOLDIAG_CANCELS, /* of the failures, those that were ended from outside */
+	POOLDIAG_CONNECT_US,
+	POOLDIAG_LIFETIME_US,
 	POOLDIAG_COUNTS
 } PoolDiagCount;
 

@@ -37,6 +37,18 @@ pooldiag_histogram_count(const uint64_t *counts)
 	return total;
 }
 
+/* How many of POOLDIAG_BUCKETS counts are of durations below that, which has to be where a bucket begins. */
+uint64_t
+pooldiag_histogram_below(const uint64_t *counts, int64_t us)
+{
+	int end = pooldiag_histogram_bucket(us);
+	uint64_t total = 0;
+
+	for (int i = 0; i < end; i++)
+		total += counts[i];
+	return total;
+}
+
 /*
  * The p-quantile (0 < p <= 1) of POOLDIAG_BUCKETS counts, in microseconds, by nearest rank: the least duration
  * that at least p of all do not pass. -1 where there is none.

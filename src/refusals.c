@@ -97,6 +97,23 @@ pooldiag_refusals_reason(PoolDiagReason reason)
 	return reason_names[reason];
 }
 
+/* The SQLSTATE that all refused for that reason are told; 0: there are several. */
+int
+pooldiag_refusals_sqlstate(PoolDiagReason reason)
+{
+	int sqlstate = 0;
+
+	for (int i = 0; i < (int) lengthof(reasons); i++)
+	{
+		if (reasons[i].reason != reason)
+			continue;
+		if (sqlstate != 0 && sqlstate != reasons[i].sqlstate)
+			return 0;
+		sqlstate = reasons[i].sqlstate;
+	}
+	return sqlstate;
+}
+
 static PoolDiagReason
 reason_of(const ErrorData *edata)
 {

@@ -9,6 +9,7 @@
 
 extern void pooldiag_refusals_install_hooks(void);
 extern const char *pooldiag_refusals_reason(PoolDiagReason reason);
+extern int pooldiag_refusals_sqlstate(PoolDiagReason reason);
 extern bool pooldiag_refusals_piled_up(void);
 extern uint64 pooldiag_refusals_taken_up(void);
 extern uint64 pooldiag_refusals_drain(PoolDiagRefusalCallback each, void *context);

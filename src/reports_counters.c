@@ -52,6 +52,22 @@ pooldiag_totals_any(const PoolDiagTotals *totals)
 	return false;
 }
 
+/*
+ * Has this pool something to report to this caller: it is declared, or has connections, or had some or has counted
+ * something, of which only who sees all may know? totals are those of all pools, or NULL.
+ */
+bool
+pooldiag_live_reports(const PoolDiagLive *live, int pool, const PoolDiagTotals *totals)
+{
+	const PoolDiagPool *row = &live->sample->pools.rows[pool];
+
+	if (!row->used)
+		return false;
+	return row->declared || row->tally.connections > 0 ||
+		   (live->sees_all && row->connections_peak.value > 0) ||
+		   (totals != NULL && pooldiag_totals_any(&totals[pool]));
+}
+
 static void
 put_churn(ReturnSetInfo *result, const PoolDiagLive *live, int index, const PoolDiagTotals *totals)
 {

@@ -11,6 +11,7 @@
 
 extern PoolDiagTotals *pooldiag_live_totals(const PoolDiagLive *live);
 extern bool pooldiag_totals_any(const PoolDiagTotals *totals);
+extern bool pooldiag_live_reports(const PoolDiagLive *live, int pool, const PoolDiagTotals *totals);
 extern void pooldiag_row_quantile(PoolDiagRow *row, const uint64 *histogram, double p);
 
 #endif /* POOLDIAG_REPORTS_COUNTERS_H */

@@ -191,21 +191,6 @@ put_holders(ReturnSetInfo *result, const char *scope, HTAB *holders, const PoolD
 	}
 }
 
-/*
- * Has this pool something to report to this caller: it is declared, or has connections, or had
- * some, of which only who sees all may know?
- */
-static bool
-is_reported(const PoolDiagLive *live, int index)
-{
-	const PoolDiagPool *pool = &live->sample->pools.rows[index];
-
-	if (!pool->used)
-		return false;
-	return pool->declared || pool->tally.connections > 0 ||
-		   (live->sees_all && pool->connections_peak.value > 0);
-}
-
 static int64
 pool_connections(const PoolDiagPool *pool)
 {
@@ -266,7 +251,7 @@ pooldiag_utilization(PG_FUNCTION_ARGS)
 	put_holders(result, "role", roles, live, &sample->roles, pooldiag_live_user);
 
 	for (int i = 0; i <= sample->pools.capacity; i++)
-		if (is_reported(live, i))
+		if (pooldiag_live_reports(live, i, NULL))
 			put_pool_utilization(result, live, i);
 
 	put_slots(result, "walsenders", pooldiag_backends_occupied(POOLDIAG_SLOTS_WALSENDERS),
@@ -396,8 +381,7 @@ each_pool(const PoolDiagLive *live,
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 		put(to, live, i, totals);
 	for (int i = 0; i <= pools->capacity; i++)
-		if (!pools->rows[i].declared &&
-			(is_reported(live, i) || (totals != NULL && pooldiag_totals_any(&totals[i]))))
+		if (!pools->rows[i].declared && pooldiag_live_reports(live, i, totals))
 			put(to, live, i, totals);
 }
 

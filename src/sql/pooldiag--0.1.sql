@@ -1056,6 +1056,13 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pooldiag.health_detailed() IS
 	'The document of health(), with metrics, pools, breakers, server and self.';
 
+CREATE FUNCTION pooldiag.metrics(format pg_catalog.text DEFAULT 'openmetrics')
+RETURNS pg_catalog.text
+AS 'MODULE_PATHNAME', 'pooldiag_metrics'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pooldiag.metrics(pg_catalog.text) IS
+	'All metrics, as text for a monitoring system: openmetrics (OpenMetrics 1.0) or prometheus (its text format 0.0.4).';
+
 CREATE FUNCTION pooldiag.report()
 RETURNS SETOF pg_catalog.text
 AS 'MODULE_PATHNAME', 'pooldiag_report'
@@ -1191,6 +1198,7 @@ REVOKE ALL ON FUNCTION
 	pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text),
 	pooldiag.health(),
 	pooldiag.health_detailed(),
+	pooldiag.metrics(pg_catalog.text),
 	pooldiag.report()
 FROM PUBLIC;
 GRANT USAGE ON SCHEMA pooldiag TO pg_monitor;
@@ -1245,5 +1253,6 @@ GRANT EXECUTE ON FUNCTION
 	pooldiag.chart(pg_catalog.text, pg_catalog.interval, pg_catalog.text),
 	pooldiag.health(),
 	pooldiag.health_detailed(),
+	pooldiag.metrics(pg_catalog.text),
 	pooldiag.report()
 TO pg_monitor;

@@ -53,7 +53,7 @@ for my $statement ((map { ("SELECT * FROM pooldiag.$_", "SELECT pooldiag.$_()") 
 my @live = grep { my $view = $_; !grep { $view eq "pooldiag.$_" } @preloaded } views($eye);
 cmp_ok(scalar @live, '>=', 9, 'there are live views');
 is($eye->try("SELECT * FROM $_")->{error}, undef, "$_ answers") for @live;
-is($eye->try("SELECT pooldiag.$_()")->{error}, undef, "$_() answers") for qw(health health_detailed report);
+is($eye->try("SELECT pooldiag.$_()")->{error}, undef, "$_() answers") for qw(health health_detailed metrics report);
 
 is_deeply(states($eye), activity($eye), 'states as in pg_stat_activity');
 is_deeply(

@@ -101,6 +101,30 @@ quantiles_are_near_those_of_sorted_values(void **state)
 	}
 }
 
+/* What is below the beginning of each bucket, against the durations one by one. */
+static void
+below_a_bucket_are_those_before_it(void **state)
+{
+	static int64_t values[VALUES];
+	uint64_t counts[POOLDIAG_BUCKETS] = {0};
+
+	(void) state;
+	for (int i = 0; i < VALUES; i++)
+	{
+		values[i] = (int64_t) (random() >> i % 31) * (i % 7 == 0 ? 64 : 1);
+		counts[pooldiag_histogram_bucket(values[i])]++;
+	}
+	for (int bucket = 0; bucket < POOLDIAG_BUCKETS; bucket++)
+	{
+		int64_t bound = pooldiag_histogram_lower_us(bucket);
+		uint64_t below = 0;
+
+		for (int i = 0; i < VALUES; i++)
+			below += values[i] < bound;
+		assert_int_equal(pooldiag_histogram_below(counts, bound), below);
+	}
+}
+
 static void
 nothing_has_no_quantile(void **state)
 {
@@ -119,6 +143,7 @@ main(void)
 		cmocka_unit_test(ends_are_open),
 		cmocka_unit_test(what_is_read_back_is_near),
 		cmocka_unit_test(quantiles_are_near_those_of_sorted_values),
+		cmocka_unit_test(below_a_bucket_are_those_before_it),
 		cmocka_unit_test(nothing_has_no_quantile),
 	};
 

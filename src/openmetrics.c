@@ -1,0 +1,391 @@
+/*
+ * openmetrics.c
+ *	  Writing metrics as text: OpenMetrics 1.0, or the Prometheus text format 0.0.4.
+ *
+ * What the one has and the other has not is settled here: a counter's family is named without _total in
+ * OpenMetrics and with it in Prometheus's format, which has no types info and stateset (they are gauges there), no
+ * units and no end mark.
+ *
+ * Values are written without loss: whole numbers to the last digit, seconds from whole microseconds as decimals,
+ * others with as many digits as it takes to read the same number back. Texts must be of the encoding of the whole;
+ * what in them could end a label's value, or the line, is escaped, and control characters are question marks.
+ */
+#include "openmetrics.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a line may have beside the family's name and the labels: a suffix, one more label, the value. */
+#define LINE_LEN (POOLDIAG_METRIC_NAME_LEN + POOLDIAG_LABELS_LEN + 192)
+
+/* Digits of a number, with sign and terminator. */
+#define NUMBER_LEN 32
+
+typedef struct Line
+{
+	size_t length;
+	char text[LINE_LEN];
+} Line;
+
+static void
+append(Line *line, const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length > sizeof(line->text) - line->length)
+		length = sizeof(line->text) - line->length;
+	memcpy(line->text + line->length, text, length);
+	line->length += length;
+}
+
+/* A byte of a text as it is escaped, in up to two; returns how many. A double quote is escaped where it ends something. */
+static size_t
+escape(char byte, bool quoted, char *to)
+{
+	switch (byte)
+	{
+		case '\\':
+		case '"':
+			if (byte == '"' && !quoted)
+				break;
+			to[0] = '\\';
+			to[1] = byte;
+			return 2;
+		case '\n':
+			to[0] = '\\';
+			to[1] = 'n';
+			return 2;
+		default:
+			if ((unsigned char) byte < 0x20 || byte == 0x7f)
+				byte = '?';
+			break;
+	}
+	to[0] = byte;
+	return 1;
+}
+
+/*
+ * Adds a label. A value for which there is no room is cut, at a whole character of UTF-8; of the longest names there
+ * are, each byte escaped, one is not.
+ */
+void
+pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
+{
+	char *to = labels->text + labels->length;
+	char *end = labels->text + sizeof(labels->text) - 1; /* the quote has room behind it */
+	char *begin;
+
+	if (strlen(name) + 4 > (size_t) (end - to))
+		return;
+	if (labels->length > 0)
+		*to++ = ',';
+	memcpy(to, name, strlen(name));
+	to += strlen(name);
+	*to++ = '=';
+	*to++ = '"';
+	begin = to;
+	for (; *value != '\0'; value++)
+	{
+		char escaped[2];
+		size_t length = escape(*value, true, escaped);
+
+		if (length > (size_t) (end - to))
+		{
+			/* Neither the bytes that go on with a character nor its first one are left without the rest. */
+			if (((unsigned char) *value & 0xC0) == 0x80)
+			{
+				while (to > begin && ((unsigned char) to[-1] & 0xC0) == 0x80)
+					to--;
+				if (to > begin)
+					to--;
+			}
+			break;
+		}
+		memcpy(to, escaped, length);
+		to += length;
+	}
+	*to++ = '"';
+	labels->length = (size_t) (to - labels->text);
+}
+
+/* The decimal digits of a number, at the end of a text of NUMBER_LEN bytes; where they begin. */
+static char *
+digits_of(uint64_t value, char *text)
+{
+	char *at = text + NUMBER_LEN - 1;
+
+	*at = '\0';
+	do
+		*--at = (char) ('0' + value % 10);
+	while ((value /= 10) > 0);
+	return at;
+}
+
+/* Microseconds as seconds, exactly, at the end of such a text. */
+static char *
+seconds_of(uint64_t us, char *text)
+{
+	char *at = text + NUMBER_LEN - 1;
+	bool any = false;
+
+	*at = '\0';
+	for (int i = 0; i < 6; i++, us /= 10)
+	{
+		any = any || us % 10 != 0;
+		if (any)
+			*--at = (char) ('0' + us % 10);
+	}
+	if (any)
+		*--at = '.';
+	do
+		*--at = (char) ('0' + us % 10);
+	while ((us /= 10) > 0);
+	return at;
+}
+
+/* With as few digits as it takes to read the same number back. */
+static void
+format_float(double value, char *text)
+{
+	if (isnan(value))
+		strcpy(text, "NaN");
+	else if (isinf(value))
+		strcpy(text, value < 0 ? "-Inf" : "+Inf");
+	else
+		for (int precision = 15; precision <= 17; precision++)
+		{
+			snprintf(text, NUMBER_LEN, "%.*g", precision, value);
+			if (strtod(text, NULL) == value)
+				break;
+		}
+}
+
+/* ---------------------------------------------------------------- families ----------------------- */
+
+/* The suffix that a family's name has on a sample that has the value itself. */
+static const char *
+suffix_of(PoolDiagMetricType type)
+{
+	switch (type)
+	{
+		case POOLDIAG_METRIC_COUNTER:
+			return "_total";
+		case POOLDIAG_METRIC_INFO:
+			return "_info";
+		default:
+			return "";
+	}
+}
+
+static const char *
+type_name(const PoolDiagMetrics *metrics)
+{
+	switch (metrics->type)
+	{
+		case POOLDIAG_METRIC_COUNTER:
+			return "counter";
+		case POOLDIAG_METRIC_HISTOGRAM:
+			return "histogram";
+		case POOLDIAG_METRIC_INFO:
+			return metrics->openmetrics ? "info" : "gauge";
+		case POOLDIAG_METRIC_STATESET:
+			return metrics->openmetrics ? "stateset" : "gauge";
+		default:
+			return "gauge";
+	}
+}
+
+static void
+put(PoolDiagMetrics *metrics, const char *text)
+{
+	metrics->put(metrics->to, text, strlen(text));
+}
+
+static void
+put_metadata(PoolDiagMetrics *metrics, const char *keyword)
+{
+	put(metrics, keyword);
+	put(metrics, metrics->name);
+	if (!metrics->openmetrics)
+		put(metrics, suffix_of(metrics->type));
+	put(metrics, " ");
+}
+
+/* Says what the family is, before its first sample. */
+static void
+describe(PoolDiagMetrics *metrics)
+{
+	if (metrics->described)
+		return;
+	metrics->described = true;
+	put_metadata(metrics, "# HELP ");
+	for (const char *at = metrics->help; *at != '\0'; at++)
+	{
+		char escaped[2];
+
+		metrics->put(metrics->to, escaped, escape(*at, metrics->openmetrics, escaped));
+	}
+	put(metrics, "\n");
+	put_metadata(metrics, "# TYPE ");
+	put(metrics, type_name(metrics));
+	put(metrics, "\n");
+	if (metrics->openmetrics && metrics->unit != NULL)
+	{
+		put_metadata(metrics, "# UNIT ");
+		put(metrics, metrics->unit);
+		put(metrics, "\n");
+	}
+}
+
+/* Begins an exposition; put is given its bytes, piece by piece. */
+void
+pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics,
+					   void (*put_bytes)(void *, const char *, size_t), void *to)
+{
+	memset(metrics, 0, sizeof(*metrics));
+	metrics->openmetrics = openmetrics;
+	metrics->put = put_bytes;
+	metrics->to = to;
+}
+
+/*
+ * What comes next are samples of that family, all of them; one without any is not mentioned. The texts must last, and
+ * the name have neither suffix nor more than POOLDIAG_METRIC_NAME_LEN bytes.
+ */
+void
+pooldiag_metrics_family(PoolDiagMetrics *metrics, const char *name, PoolDiagMetricType type,
+						const char *unit, const char *help)
+{
+	metrics->name = name;
+	metrics->type = type;
+	metrics->unit = unit;
+	metrics->help = help;
+	metrics->described = false;
+}
+
+void
+pooldiag_metrics_end(PoolDiagMetrics *metrics)
+{
+	if (metrics->openmetrics)
+		put(metrics, "# EOF\n");
+}
+
+/* ---------------------------------------------------------------- samples ------------------------ */
+
+static void
+append_labels(Line *line, const PoolDiagLabels *labels)
+{
+	if (labels == NULL)
+		return;
+	memcpy(line->text + line->length, labels->text, labels->length);
+	line->length += labels->length;
+}
+
+/* A line: the family's name with a suffix, the labels and one more, whose value needs no escaping, the value. */
+static void
+put_sample(PoolDiagMetrics *metrics, const char *suffix, const PoolDiagLabels *labels,
+		   const char *label, const char *label_value, const char *value)
+{
+	bool labeled = labels != NULL && labels->length > 0;
+	Line line;
+
+	describe(metrics);
+	line.length = 0;
+	append(&line, metrics->name);
+	append(&line, suffix);
+	if (labeled || label != NULL)
+	{
+		append(&line, "{");
+		append_labels(&line, labels);
+		if (label != NULL)
+		{
+			append(&line, labeled ? "," : "");
+			append(&line, label);
+			append(&line, "=\"");
+			append(&line, label_value);
+			append(&line, "\"");
+		}
+		append(&line, "}");
+	}
+	append(&line, " ");
+	append(&line, value);
+	append(&line, "\n");
+	metrics->put(metrics->to, line.text, line.length);
+}
+
+static void
+put_value(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, const char *value)
+{
+	put_sample(metrics, suffix_of(metrics->type), labels, NULL, NULL, value);
+}
+
+/* A whole number. */
+void
+pooldiag_metrics_int(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, int64_t value)
+{
+	char text[NUMBER_LEN];
+	char *at = digits_of(value < 0 ? -(uint64_t) value : (uint64_t) value, text);
+
+	if (value < 0)
+		*--at = '-';
+	put_value(metrics, labels, at);
+}
+
+/* Seconds. */
+void
+pooldiag_metrics_seconds(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, int64_t us)
+{
+	char text[NUMBER_LEN];
+	char *at = seconds_of(us < 0 ? -(uint64_t) us : (uint64_t) us, text);
+
+	if (us < 0)
+		*--at = '-';
+	put_value(metrics, labels, at);
+}
+
+void
+pooldiag_metrics_float(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, double value)
+{
+	char text[NUMBER_LEN];
+
+	format_float(value, text);
+	put_value(metrics, labels, text);
+}
+
+/* The one sample that an info has, whose labels are what it tells. */
+void
+pooldiag_metrics_info(PoolDiagMetrics *metrics, const PoolDiagLabels *labels)
+{
+	put_value(metrics, labels, "1");
+}
+
+/* A sample for each state, 1 for the one that there is. The label is called like the family. */
+void
+pooldiag_metrics_stateset(PoolDiagMetrics *metrics, const PoolDiagLabels *labels,
+						  const char *const *states, int count, int current)
+{
+	for (int i = 0; i < count; i++)
+		put_sample(metrics, "", labels, metrics->name, states[i], i == current ? "1" : "0");
+}
+
+/*
+ * A histogram of durations in whole microseconds. Bound i is exclusive, and counts[i] are those below it; le is
+ * inclusive, and so is a microsecond less, which makes the same set of them. Bounds rise; count are all.
+ */
+void
+pooldiag_metrics_histogram(PoolDiagMetrics *metrics, const PoolDiagLabels *labels,
+						   const int64_t *bounds_us, const uint64_t *counts, int bounds,
+						   uint64_t count, uint64_t sum_us)
+{
+	char text[NUMBER_LEN];
+	char le[NUMBER_LEN];
+
+	for (int i = 0; i < bounds; i++)
+		put_sample(metrics, "_bucket", labels, "le", seconds_of((uint64_t) bounds_us[i] - 1, le),
+				   digits_of(counts[i], text));
+	put_sample(metrics, "_bucket", labels, "le", "+Inf", digits_of(count, text));
+	put_sample(metrics, "_count", labels, NULL, NULL, digits_of(count, text));
+	put_sample(metrics, "_sum", labels, NULL, NULL, seconds_of(sum_us, text));
+}
