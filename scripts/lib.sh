@@ -35,6 +35,16 @@ if [[ $EUID -eq 0 ]]; then
 		env HOME=/nonexistent USER=postgres LOGNAME=postgres)
 fi
 
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Is this the system on which setup.sh installs what is missing?
+is_debian() (
+	[[ -z ${PG_CONFIG-} && -r /etc/os-release ]] || return 1
+	# shellcheck source=/dev/null
+	. /etc/os-release
+	[[ ${ID-} == debian && ${VERSION_ID-} == 12 ]] && have apt-get && have dpkg-query
+)
+
 # Where PostgreSQL is. Debian's pg_config on the PATH may speak of another version than ours.
 find_pg_config() {
 	if [[ -n ${PG_CONFIG-} ]]; then

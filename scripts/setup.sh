@@ -29,6 +29,9 @@ test ci            | libcmocka-dev                 | have_header stdarg.h setjmp
 test demo ci       | python3                       | have_python sys      | an application with a connection pool
 test demo ci       | python3-psycopg2              | have_python psycopg2 | an application with a connection pool
 test demo ci       | python3-sqlalchemy            | have_python sqlalchemy | an application with a connection pool
+test ci            | prometheus                    | not_needed           | promtool, which checks metrics, and monitoring/, run for real; tests go without it elsewhere
+test ci            | haproxy                       | not_needed           | the routing of monitoring/, run for real; the same
+test ci            | python3-prometheus-client     | not_needed           | reads metrics; the same
 ci                 | clang-format                  | have clang-format    | the format check
 ci                 | cppcheck                      | have cppcheck        | static analysis
 ci                 | clang-tidy                    | have clang-tidy      | static analysis
@@ -51,6 +54,7 @@ valgrind ci        | valgrind                      | have valgrind        | memo
 bench              | valgrind                      | have valgrind        | how many instructions a statement takes
 bench              | postgresql-$pg_major-pg-wait-sampling | have_library pg_wait_sampling | an extension to compare with
 bench              | postgresql-$pg_major              | have_library pg_stat_statements | an extension to compare with
+bench              | prometheus-postgres-exporter  | have prometheus-postgres-exporter | an exporter to compare with
 web ci             | chromium                      | have chromium        | the status page's test, in a browser
 web ci             | chromium-driver               | have chromedriver    | the status page's test, in a browser
 web ci             | python3-selenium              | have_python selenium | the status page's test, in a browser
@@ -59,11 +63,11 @@ coverage ci        | gcovr                         | have gcovr           | whic
 "
 
 # How to see that something is there, without a package manager.
-have() { command -v "$1" >/dev/null 2>&1; }
 have_compiler() { have gcc || have cc; }
 have_header() { printf '#include <%s>\n' "$@" | "$(command -v gcc || command -v cc)" -E -x c - >/dev/null 2>&1; }
 have_perl() { perl -M"$1" -e 1 2>/dev/null; }
 have_python() { "$(find_python)" -c "import $1" 2>/dev/null; }
+not_needed() { :; }
 pg() { "$(find_pg_config)" "--$1" 2>/dev/null; }
 have_pgxs() { [[ -f $(pg pgxs) && -f $(pg includedir-server)/postgres.h ]]; }
 have_gssapi() { [[ $(pg configure) != *--with-gssapi* ]] || have_header gssapi/gssapi.h; }
@@ -110,13 +114,6 @@ list() {
 	done
 }
 
-is_debian() (
-	[[ -z ${PG_CONFIG-} && -r /etc/os-release ]] || return 1
-	# shellcheck source=/dev/null
-	. /etc/os-release
-	[[ ${ID-} == debian && ${VERSION_ID-} == 12 ]] && have apt-get && have dpkg-query
-)
-
 # Runs a command as root.
 as_root() {
 	if [[ $EUID -eq 0 ]]; then
@@ -142,20 +139,65 @@ forbid_cluster() {
 		created_folder=$folder
 		as_root mkdir "$folder"
 	fi
-	trap allow_cluster EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
 	printf 'create_main_cluster = off\n' | as_root tee "$no_cluster" >/dev/null
 	[[ $(pg_conftool /etc/postgresql-common/createcluster.conf show -bs create_main_cluster 2>/dev/null) == off ]] ||
 		die "installing postgresql-$pg_major would bring a new cluster into being and start it; set create_main_cluster = off" \
 			"in /etc/postgresql-common/createcluster.conf, or install postgresql-$pg_major yourself, and start again"
 }
-allow_cluster() {
+
+# Some packages bring a service, which would be started, and again whenever the machine is. Only their programs are wanted:
+# while they are installed there is a policy-rc.d that denies them a start, and leaves all else to the one that was there.
+services="prometheus prometheus-postgres-exporter haproxy"
+policy=/usr/sbin/policy-rc.d
+policy_before=$policy.before-pooldiag
+no_services=
+forbid_services() {
+	no_services=1
+	# One of ours may have been left there by a run that was killed. An empty one says that there was none.
+	if [[ ! -e $policy_before ]]; then
+		if [[ -e $policy ]]; then
+			as_root cp -a "$policy" "$policy_before"
+		else
+			as_root touch "$policy_before"
+		fi
+	fi
+	as_root tee "$policy.new" >/dev/null <<-EOF
+		#!/bin/sh
+		# There while pooldiag's scripts/setup.sh installs packages.
+		for word; do
+			for service in $services; do
+				case \$word in "\$service" | "\$service.service") exit 101 ;; esac
+			done
+		done
+		[ ! -x $policy_before ] || exec $policy_before "\$@"
+	EOF
+	as_root chmod 755 "$policy.new"
+	as_root mv "$policy.new" "$policy"
+}
+allow_services() {
+	if [[ -s $policy_before ]]; then
+		as_root mv "$policy_before" "$policy"
+	else
+		as_root rm -f "$policy" "$policy_before"
+	fi
+}
+keep_services_off() {
+	local service
+	for service in "$@"; do
+		as_root update-rc.d "$service" disable >/dev/null 2>&1 || say "the service $service may be started with the machine"
+	done
+}
+
+# Takes back what was there for the time of the installation only.
+allow_all() {
 	if [[ -n $no_cluster ]]; then
 		as_root rm -f "$no_cluster"
 	fi
 	if [[ -n $created_folder ]]; then
 		as_root rmdir --ignore-fail-on-non-empty "$created_folder"
+	fi
+	if [[ -n $no_services ]]; then
+		allow_services
 	fi
 }
 
@@ -170,6 +212,9 @@ if is_debian; then
 		fi
 		say "installing them with apt-get"
 		as_root apt-get update -q </dev/null || say "apt-get update failed; going on with the lists that are there"
+		trap allow_all EXIT
+		trap 'exit 130' INT
+		trap 'exit 143' TERM HUP
 		# A cluster would come with the server only; its own settings exist once postgresql-common does.
 		if [[ " ${packages[*]} " == *" postgresql-$pg_major "* ]]; then
 			if [[ $(dpkg-query -W -f '${db:Status-Status}' postgresql-common 2>/dev/null || true) != installed ]]; then
@@ -177,7 +222,12 @@ if is_debian; then
 			fi
 			forbid_cluster
 		fi
+		mapfile -t unwanted < <(printf '%s\n' "${packages[@]}" | grep -xF "${services// /$'\n'}" || true)
+		if [[ ${#unwanted[@]} -gt 0 ]]; then
+			forbid_services
+		fi
 		apt_install "${packages[@]}"
+		keep_services_off "${unwanted[@]}"
 		say "installed"
 	fi
 else

@@ -289,6 +289,10 @@ run_tap() {
 }
 
 "$root/scripts/setup.sh" test
+# Here nothing is missing that a test could go without.
+if is_debian; then
+	export POOLDIAG_EQUIPPED=1
+fi
 PG_CONFIG=$(find_pg_config)
 export PG_CONFIG
 
@@ -308,7 +312,7 @@ done
 run=$(new_run_dir test)
 source=$run/source
 mkdir -p "$source"/{expected,test/expected}
-for dir in sql expected test; do
+for dir in sql expected test monitoring; do
 	if [[ -d $root/$dir ]]; then
 		cp -r "$root/$dir" "$source/"
 	fi
