@@ -312,7 +312,7 @@ done
 run=$(new_run_dir test)
 source=$run/source
 mkdir -p "$source"/{expected,test/expected}
-for dir in sql expected test; do
+for dir in sql expected test monitoring; do
 	if [[ -d $root/$dir ]]; then
 		cp -r "$root/$dir" "$source/"
 	fi
