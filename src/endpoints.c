@@ -18,6 +18,7 @@
 #include "backends.h"
 #include "documents.h"
 #include "endpoints.h"
+#include "exposition.h"
 #include "health.h"
 #include "history.h"
 #include "json.h"
@@ -47,6 +48,7 @@ typedef struct Endpoint
 
 static void answer_livez(Call *call);
 static void answer_readyz(Call *call);
+static void answer_metrics(Call *call);
 static void answer_health(Call *call);
 static void answer_detailed(Call *call);
 static void answer_history(Call *call);
@@ -58,6 +60,7 @@ static void answer_page(Call *call);
 static const Endpoint endpoints[] = {
 	{"/livez", true, answer_livez},
 	{"/readyz", true, answer_readyz},
+	{"/metrics", false, answer_metrics},
 	{"/api/v1/health/database", true, answer_health},
 	{"/api/v1/health/detailed", true, answer_detailed},
 	{"/api/v1/history", false, answer_history},
@@ -182,6 +185,20 @@ answer_readyz(Call *call)
 	pooldiag_json_string(json, "reason", obstacle);
 	pooldiag_json_end(json, '}');
 	appendStringInfoChar(json, '\n');
+}
+
+static void
+answer_metrics(Call *call)
+{
+	List *advice;
+	PoolDiagLive *live = look(&advice);
+	bool openmetrics = pooldiag_access_wants_openmetrics(call->request->accept);
+
+	add_header(call->answer, "Vary", "Accept");
+	pooldiag_exposition_write(
+		begin_body(call, openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+									 : "text/plain; version=0.0.4; charset=utf-8"),
+		live, advice, openmetrics);
 }
 
 static void

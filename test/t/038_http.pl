@@ -30,7 +30,7 @@ pooldiag.http_port = $port
 EOC
 my $eye = observer($node);
 my @open = qw(/livez /readyz /api/v1/health/database /api/v1/health/detailed);
-my @closed = qw(/api/v1/history /api/v1/pools /api/v1/recommendations /api/v1/alerts);
+my @closed = qw(/metrics /api/v1/history /api/v1/pools /api/v1/recommendations /api/v1/alerts);
 
 sub set
 {
@@ -82,7 +82,7 @@ $eye->poll(q{SELECT count(*) FROM pooldiag.recommendations WHERE rule = 'leak_su
 
 # Without a token: what names nobody.
 is(status_of($_), 200, "$_ is open") for @open;
-is(status_of($_), 401, "$_ is not") for @closed;
+is(status_of($_), 401, "$_ is not") for @closed, '/';
 for my $path (@open)
 {
 	my $content = ask($port, $path)->{content};

@@ -15,7 +15,7 @@ use PoolDiag::Http qw(ask fetch json_of);
 use PoolDiag::Server;
 use PoolDiag::Session qw(wait_until);
 
-my @paths = qw(/livez /readyz /api/v1/health/database /api/v1/health/detailed /api/v1/history /api/v1/pools
+my @paths = qw(/livez /readyz / /metrics /api/v1/health/database /api/v1/health/detailed /api/v1/history /api/v1/pools
 	/api/v1/recommendations /api/v1/alerts);
 my %ports = map { $_ => PostgreSQL::Test::Cluster::get_free_port() } qw(primary standby cold);
 my $primary = new_server('primary', <<"EOC", allows_streaming => 1);
