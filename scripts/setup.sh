@@ -54,6 +54,8 @@ valgrind ci        | valgrind                      | have valgrind        | memo
 bench              | valgrind                      | have valgrind        | how many instructions a statement takes
 bench              | postgresql-$pg_major-pg-wait-sampling | have_library pg_wait_sampling | an extension to compare with
 bench              | postgresql-$pg_major              | have_library pg_stat_statements | an extension to compare with
+bench              | apache2-utils                 | have ab              | load on the HTTP endpoint
+bench              | wrk                           | have wrk             | load on the HTTP endpoint
 bench              | prometheus-postgres-exporter  | have prometheus-postgres-exporter | an exporter to compare with
 web ci             | chromium                      | have chromium        | the status page's test, in a browser
 web ci             | chromium-driver               | have chromedriver    | the status page's test, in a browser
