@@ -85,7 +85,18 @@ build/unit/%: test/unit/%.c $(wildcard src/*.c src/*.h test/unit/*.h)
 	$(CC) $(UNIT_CFLAGS) $(INSTRUMENT) $(CPPFLAGS) -Isrc -Itest/unit -o $@ $< \
 	  $(addprefix src/,$(filter %.c,$(shell sed -n '1,20s/.*link:\(.*\)/\1/p' $<))) -lcmocka -lm
 
-# make test ONLY=unit|regress|isolation|tap TESTS="NAME ..." KEEP=1
+# A fuzzer is one program, by libFuzzer, with its own checks of what comes out. Its first lines name the files that it tests.
+FUZZERS = $(patsubst test/fuzz/%.c,build/fuzz/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+FUZZ_CC = clang
+FUZZ_CFLAGS = -std=gnu99 -g -O1 -Wall -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+
+fuzz: $(FUZZERS)
+build/fuzz/%: test/fuzz/%.c $(wildcard src/*.c src/*.h)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -Isrc -o $@ $< $(addprefix src/,$(filter %.c,$(shell sed -n '1,20s/.*link:\(.*\)/\1/p' $<))) -lm
+
+# make test ONLY=unit|fuzz|regress|isolation|tap TESTS="NAME ..." KEEP=1
 test:
 	@scripts/test.sh
 
@@ -109,7 +120,7 @@ demo-stop:
 bench:
 	@scripts/bench.sh
 
-FORMATTED = $(sort $(wildcard src/*.c src/*.h test/unit/*.c test/unit/*.h))
+FORMATTED = $(sort $(wildcard src/*.c src/*.h test/unit/*.c test/unit/*.h test/fuzz/*.c))
 format:
 	clang-format -i $(FORMATTED)
 check-format:
@@ -150,5 +161,5 @@ lint: lint-cppcheck lint-tidy lint-scan lint-shell
 print-%:
 	@echo '$($*)'
 
-.PHONY: FORCE unit test test-matrix test-cassert test-sanitize test-valgrind test-core coverage demo demo-stop bench \
+.PHONY: FORCE unit fuzz test test-matrix test-cassert test-sanitize test-valgrind test-core coverage demo demo-stop bench \
   format check-format lint lint-cppcheck lint-tidy lint-scan lint-shell

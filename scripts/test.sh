@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # test.sh: runs every test against private servers and ends with the line "N passed, N failed".
 #
-#   ONLY=unit|regress|isolation|tap   that kind only
+#   ONLY=unit|fuzz|regress|isolation|tap   that kind only
 #   TESTS="NAME ..."                  those tests only (file names without the suffix)
+#   FUZZ_SECONDS=N                    each fuzzer for so long, instead of a number of runs that is always the same
 #   JOBS=N                            so many TAP scripts at a time; two for each core, since they wait most of the time
 #   KEEP=1                            keep the folder with servers' data and logs; kept anyway on failure
 #   UNDER=sanitizers|valgrind|coverage   with an instrument: see instruments.sh
@@ -14,7 +15,7 @@
 # shellcheck source=instruments.sh
 . "$(dirname "${BASH_SOURCE[0]}")/instruments.sh"
 
-kinds="unit regress isolation tap"
+kinds="unit fuzz regress isolation tap"
 only=${ONLY:-$kinds}
 read -ra wanted <<<"${TESTS-}" || true
 for kind in $only; do
@@ -194,6 +195,31 @@ run_unit() {
 	done
 }
 
+# Some seconds of each, from the same seed; what its corpus has comes first. What is found is kept with the run.
+fuzz_runs=100000
+run_fuzz() {
+	local name rc log length
+	for name in "${fuzz[@]}"; do
+		log=$run/$name.log
+		if [[ ! -x $run/fuzz/$name ]]; then
+			count 1 "fuzz/$name" "does not compile"
+			continue
+		fi
+		rc=0
+		length=(-runs="$fuzz_runs" -seed=1)
+		if [[ -n ${FUZZ_SECONDS-} ]]; then
+			length=(-max_total_time="$FUZZ_SECONDS")
+		fi
+		mkdir "$run/fuzz/$name.found"
+		run_logged "$log" timeout -k 10 "$((limit + ${FUZZ_SECONDS:-0}))" "$run/fuzz/$name" "${length[@]}" -max_len=2048 \
+			-artifact_prefix="$run/fuzz/$name." "$run/fuzz/$name.found" "$root/test/fuzz/corpus/${name#fuzz_}" || rc=$?
+		count "$rc" "fuzz/$name" "$(sed -n 's/^Done \([0-9]* runs\).*/\1/p' "$log")"
+		if [[ $rc -ne 0 ]]; then
+			show "output" "$log" tail -n 40
+		fi
+	done
+}
+
 # pg_regress and its likes: run_regress KIND PROGRAM INPUTDIR NAME ...
 run_regress() {
 	local kind=$1 program=$2 input=$3 out=$run/var/$1 rc=0 name state
@@ -296,17 +322,18 @@ fi
 PG_CONFIG=$(find_pg_config)
 export PG_CONFIG
 
-unit=() regress=() isolation=() tap=()
+unit=() fuzz=() regress=() isolation=() tap=()
 for kind in $only; do
 	case $kind in
 		unit) lines_into unit "$(stems "$root"/test/unit/test_*.c | grep -vxF 'test_*' | chosen)" ;;
+		fuzz) lines_into fuzz "$(stems "$root"/test/fuzz/fuzz_*.c | grep -vxF 'fuzz_*' | chosen)" ;;
 		regress) lines_into regress "$(words "$(make_here print-REGRESS)" | chosen)" ;;
 		isolation) lines_into isolation "$(words "$(make_here print-ISOLATION)" | chosen)" ;;
 		tap) lines_into tap "$(stems "$root"/test/t/*.pl | grep -vxF '*' | chosen)" ;;
 	esac
 done
 for name in "${wanted[@]}"; do
-	[[ " ${unit[*]} ${regress[*]} ${isolation[*]} ${tap[*]} " == *" $name "* ]] || die "there is no test $name of kind: $only"
+	[[ " ${unit[*]} ${fuzz[*]} ${regress[*]} ${isolation[*]} ${tap[*]} " == *" $name "* ]] || die "there is no test $name of kind: $only"
 done
 
 run=$(new_run_dir test)
@@ -333,6 +360,31 @@ if [[ ${#unit[@]} -gt 0 ]]; then
 	locked build_unit
 	run_unit
 	show "make unit" "$run/unit.log" tail -n 40
+fi
+
+# They bring sanitizers of their own, so that no other instrument goes with them.
+can_fuzz() {
+	printf 'int LLVMFuzzerTestOneInput(const char *d, long n);\nint LLVMFuzzerTestOneInput(const char *d, long n) { return 0; }\n' |
+		clang -fsanitize=fuzzer,address,undefined -x c - -o "$run/can-fuzz" >/dev/null 2>&1
+}
+build_fuzz() {
+	local name
+	make_here -k fuzz >"$run/fuzz.log" 2>&1 || true
+	mkdir "$run/fuzz"
+	for name in "${fuzz[@]}"; do
+		cp "$tree/build/fuzz/$name" "$run/fuzz/" 2>/dev/null || true
+	done
+}
+if [[ ${#fuzz[@]} -gt 0 && -z $under ]]; then
+	if can_fuzz; then
+		locked build_fuzz
+		run_fuzz
+		show "make fuzz" "$run/fuzz.log" tail -n 40
+	elif [[ -n ${POOLDIAG_EQUIPPED-} ]]; then
+		count 1 fuzz "clang has no libFuzzer, which set-up should have brought"
+	else
+		say "the fuzzers are left out: clang has no libFuzzer here"
+	fi
 fi
 
 if [[ $((${#regress[@]} + ${#isolation[@]} + ${#tap[@]})) -gt 0 ]]; then

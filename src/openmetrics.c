@@ -75,9 +75,10 @@ pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
 {
 	char *to = labels->text + labels->length;
 	char *end = labels->text + sizeof(labels->text) - 1; /* the quote has room behind it */
-	char *begin;
+	char *whole; /* where the last character begins */
 
-	if (strlen(name) + 4 > (size_t) (end - to))
+	/* A comma, the equals sign, two quotes. */
+	if (strlen(name) + 4 > sizeof(labels->text) - labels->length)
 		return;
 	if (labels->length > 0)
 		*to++ = ',';
@@ -85,22 +86,19 @@ pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
 	to += strlen(name);
 	*to++ = '=';
 	*to++ = '"';
-	begin = to;
+	whole = to;
 	for (; *value != '\0'; value++)
 	{
 		char escaped[2];
 		size_t length = escape(*value, true, escaped);
+		bool goes_on = ((unsigned char) *value & 0xC0) == 0x80;
 
+		if (!goes_on)
+			whole = to;
 		if (length > (size_t) (end - to))
 		{
-			/* Neither the bytes that go on with a character nor its first one are left without the rest. */
-			if (((unsigned char) *value & 0xC0) == 0x80)
-			{
-				while (to > begin && ((unsigned char) to[-1] & 0xC0) == 0x80)
-					to--;
-				if (to > begin)
-					to--;
-			}
+			/* Neither the bytes that go on with a character nor those before them are left without the rest. */
+			to = whole;
 			break;
 		}
 		memcpy(to, escaped, length);
