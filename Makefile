@@ -18,7 +18,7 @@ ifneq ($(PROVE_TESTS),)
 TAP_TESTS = 1
 endif
 
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src -I$(srcdir)/build
 SHLIB_LINK = -lmicrohttpd
 # Further flags to compile and link with, in unit tests too: sanitizers, coverage.
 INSTRUMENT ?=
@@ -54,6 +54,16 @@ endif
 
 # Any header may matter to any file; compiling all of them takes seconds.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+# The status page, put together and without its indentation, empty lines and comments, as numbers for a C array.
+PAGE = $(addprefix src/web/,page.html page.css page.js)
+src/page.o src/page.bc: build/web.h
+build/web.h: $(PAGE) Makefile
+	@mkdir -p $(@D)
+	sed -e '/@STYLE@/{' -e 'r src/web/page.css' -e 'd' -e '}' -e '/@SCRIPT@/{' -e 'r src/web/page.js' -e 'd' -e '}' \
+	  src/web/page.html | sed -e 's/^[[:blank:]]*//' -e '/^$$/d' -e '/^\/\/ /d' -e '/^\/\*.*\*\/$$/d' | \
+	  od -An -v -tu1 | sed -e 's/  */,/g' -e 's/^,//' -e 's/$$/,/' >$@.new
+	@mv $@.new $@
 
 # Objects made for another server, or with other flags, are made again.
 MADE_FOR = $(shell $(PG_CONFIG) --version 2>/dev/null), $(CC) $(CFLAGS) $(CPPFLAGS)
@@ -117,7 +127,7 @@ LINT_CPPFLAGS = -DUSE_ASSERT_CHECKING
 
 # .clang-tidy has the checks. By name, since a file that it found but could not read would not fail.
 # How many warnings the server's headers would have had goes to stderr, and is left out.
-lint-tidy:
+lint-tidy: build/web.h
 	errors=$$(mktemp); clang-tidy --quiet --config-file=.clang-tidy $(filter %.c,$(FORMATTED)) -- -Wall -Wextra \
 	  -Wno-unused-parameter $(LINT_CPPFLAGS) $(CPPFLAGS) 2>$$errors; rc=$$?; \
 	  [ $$rc = 0 ] || grep -v ' generated\.$$' $$errors >&2; rm -f $$errors; exit $$rc
@@ -127,7 +137,7 @@ SCAN_FLAGS = --status-bugs $(addprefix -enable-checker ,alpha.core.Conversion al
   alpha.unix.cstring.OutOfBounds valist.Uninitialized valist.Unterminated)
 lint-scan:
 	copy=$$(mktemp -d) && mkdir $$copy/src && cp Makefile pooldiag.control $$copy && \
-	  cp $(filter src/%,$(FORMATTED)) $$copy/src && \
+	  cp -r $(filter src/%,$(FORMATTED)) src/web $$copy/src && \
 	  scan-build $(SCAN_FLAGS) -o $$copy/report make -C $$copy -s -j$$(nproc) with_llvm=no \
 	  COPT='$(LINT_CPPFLAGS)' all; rc=$$?; rm -rf $$copy; exit $$rc
 

@@ -61,9 +61,21 @@ make_run() {
 	fi
 }
 
+# Does somebody listen at this port of this machine?
+is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# The guide's port for HTTP, or one behind it that is free.
+choose_http_port() {
+	for ((http_port = 8000; http_port < 8100; http_port++)); do
+		is_taken "$http_port" || return 0
+	done
+	die "no port from 8000 to 8099 is free for HTTP"
+}
+
 # Starts a server on a free port and sets port; whether one is free shows when the server binds it.
 start_server() {
 	local log=$run/var/server.log
+	choose_http_port
 	"${as_server[@]}" "$bin/initdb" -D "$run/var/data" -U postgres -A trust -E UTF8 --no-sync >"$run/initdb.log" 2>&1 ||
 		die "initdb failed, see $run/initdb.log"
 	"${as_server[@]}" mkdir "$run/var/sock"
@@ -87,6 +99,8 @@ start_server() {
 		pooldiag.slow_query_threshold = 3s
 		pooldiag.leak_threshold = 4s
 		pooldiag.database = demo
+		pooldiag.http_port = $http_port
+		pooldiag.http_access = all
 	CONF
 
 	for ((port = 54320; port < 54420; port++)); do
@@ -192,6 +206,10 @@ show_all() {
 	show "The same for a program." \
 		"SELECT jsonb_pretty(pooldiag.health())" -At
 
+	printf '\n--- The same over HTTP, which needs no connection: curl -s http://localhost:%s/api/v1/health/database\n\n' "$http_port"
+	(exec 3<>"/dev/tcp/127.0.0.1/$http_port" &&
+		printf 'GET /api/v1/health/database HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 && tail -n 1 <&3) | fmt -w 110
+
 	printf '\n--- A pool declared while the server runs: reporting now has a size.\n\n'
 	sql postgres -d demo -At -c "
 		SELECT replace(pooldiag.set_pool('reporting', application_name => 'reporting', size => 2, max_overflow => 1), '), ', E'),\n')"
@@ -221,7 +239,11 @@ say_goodbye() {
 		Connect, as the role on call:   $psql -h 127.0.0.1 -p $port -U oncall demo
 		or as superuser:                $psql -h $run/var/sock -p $port -U postgres demo
 
-		Try:   SELECT pooldiag.report() \watch 1
+		The status page, in a browser:  http://localhost:$http_port/
+
+		Try:   curl -s http://localhost:$http_port/api/v1/health/detailed | jq '.metrics.connection_pool.utilization_percent'
+		       curl -s http://localhost:$http_port/metrics
+		       SELECT pooldiag.report() \watch 1
 		       SELECT title, remedy FROM pooldiag.recommendations;     -- paste the remedy for the leaks, and see
 		       SELECT * FROM pooldiag.blocking;                        -- who waited for them move on
 		       SELECT jsonb_pretty(pooldiag.health_detailed());

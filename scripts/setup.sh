@@ -9,8 +9,8 @@
 
 profile=${1:-build}
 case $profile in
-	build | test | demo | ci | matrix | server | valgrind | coverage | bench) ;;
-	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage|bench" ;;
+	build | test | demo | ci | matrix | server | valgrind | coverage | bench | web) ;;
+	*) die "usage: setup.sh build|test|demo|ci|matrix|server|valgrind|coverage|bench|web" ;;
 esac
 
 # profiles | Debian package | how to see elsewhere that it is there | what for
@@ -29,7 +29,8 @@ test ci            | libcmocka-dev                 | have_header stdarg.h setjmp
 test demo ci       | python3                       | have_python sys      | an application with a connection pool
 test demo ci       | python3-psycopg2              | have_python psycopg2 | an application with a connection pool
 test demo ci       | python3-sqlalchemy            | have_python sqlalchemy | an application with a connection pool
-test ci            | prometheus                    | not_needed           | promtool, which checks metrics; a test goes without it elsewhere
+test ci            | prometheus                    | not_needed           | promtool, which checks metrics, and monitoring/, run for real; tests go without it elsewhere
+test ci            | haproxy                       | not_needed           | the routing of monitoring/, run for real; the same
 test ci            | python3-prometheus-client     | not_needed           | reads metrics; the same
 ci                 | clang-format                  | have clang-format    | the format check
 ci                 | cppcheck                      | have cppcheck        | static analysis
@@ -53,7 +54,13 @@ valgrind ci        | valgrind                      | have valgrind        | memo
 bench              | valgrind                      | have valgrind        | how many instructions a statement takes
 bench              | postgresql-$pg_major-pg-wait-sampling | have_library pg_wait_sampling | an extension to compare with
 bench              | postgresql-$pg_major              | have_library pg_stat_statements | an extension to compare with
+bench              | apache2-utils                 | have ab              | load on the HTTP endpoint
+bench              | wrk                           | have wrk             | load on the HTTP endpoint
 bench              | prometheus-postgres-exporter  | have prometheus-postgres-exporter | an exporter to compare with
+web ci             | chromium                      | have chromium        | the status page's test, in a browser
+web ci             | chromium-driver               | have chromedriver    | the status page's test, in a browser
+web ci             | python3-selenium              | have_python selenium | the status page's test, in a browser
+web                | python3-psycopg2              | have_python psycopg2 | the status page's test, in a browser
 coverage ci        | gcovr                         | have gcovr           | which lines the tests run
 "
 
@@ -140,22 +147,41 @@ forbid_cluster() {
 			"in /etc/postgresql-common/createcluster.conf, or install postgresql-$pg_major yourself, and start again"
 }
 
-# Some packages bring a service, which would be started, and again whenever the machine is. Only their programs are wanted.
-services="prometheus prometheus-postgres-exporter"
+# Some packages bring a service, which would be started, and again whenever the machine is. Only their programs are wanted:
+# while they are installed there is a policy-rc.d that denies them a start, and leaves all else to the one that was there.
+services="prometheus prometheus-postgres-exporter haproxy"
+policy=/usr/sbin/policy-rc.d
+policy_before=$policy.before-pooldiag
 no_services=
 forbid_services() {
-	local policy=/usr/sbin/policy-rc.d service rc
-	if [[ ! -e $policy ]]; then
-		no_services=$policy
-		# shellcheck disable=SC2016 # for the shell that runs it
-		printf '#!/bin/sh\ncase $1 in prometheus*) exit 101 ;; esac\n' | as_root tee "$policy" >/dev/null
-		as_root chmod 755 "$policy"
+	no_services=1
+	# One of ours may have been left there by a run that was killed. An empty one says that there was none.
+	if [[ ! -e $policy_before ]]; then
+		if [[ -e $policy ]]; then
+			as_root cp -a "$policy" "$policy_before"
+		else
+			as_root touch "$policy_before"
+		fi
 	fi
-	for service in "$@"; do
-		rc=0
-		as_root "$policy" "$service" start >/dev/null 2>&1 || rc=$?
-		[[ $rc -eq 101 ]] || die "installing $service would start it, as $policy has it; install it yourself, and start again"
-	done
+	as_root tee "$policy.new" >/dev/null <<-EOF
+		#!/bin/sh
+		# There while pooldiag's scripts/setup.sh installs packages.
+		for word; do
+			for service in $services; do
+				case \$word in "\$service" | "\$service.service") exit 101 ;; esac
+			done
+		done
+		[ ! -x $policy_before ] || exec $policy_before "\$@"
+	EOF
+	as_root chmod 755 "$policy.new"
+	as_root mv "$policy.new" "$policy"
+}
+allow_services() {
+	if [[ -s $policy_before ]]; then
+		as_root mv "$policy_before" "$policy"
+	else
+		as_root rm -f "$policy" "$policy_before"
+	fi
 }
 keep_services_off() {
 	local service
@@ -173,7 +199,7 @@ allow_all() {
 		as_root rmdir --ignore-fail-on-non-empty "$created_folder"
 	fi
 	if [[ -n $no_services ]]; then
-		as_root rm -f "$no_services"
+		allow_services
 	fi
 }
 
@@ -200,7 +226,7 @@ if is_debian; then
 		fi
 		mapfile -t unwanted < <(printf '%s\n' "${packages[@]}" | grep -xF "${services// /$'\n'}" || true)
 		if [[ ${#unwanted[@]} -gt 0 ]]; then
-			forbid_services "${unwanted[@]}"
+			forbid_services
 		fi
 		apt_install "${packages[@]}"
 		keep_services_off "${unwanted[@]}"

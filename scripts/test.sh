@@ -157,7 +157,7 @@ count_tap() {
 	planned=$(sed -nE 's/^1\.\.([0-9]+).*/\1/p' "$1" | awk '{ n += $1 } END { print n + 0 }')
 	remark="$((good + bad)) tests"
 	if [[ $((good + bad)) -eq 0 && $2 -eq 0 ]] && grep -qE '^1\.\.0 # *SKIP|\.\. skipped: ' "$1"; then
-		remark=skipped
+		remark="skipped: $(sed -nE 's/^1\.\.0 # *SKIP *//ip' "$1" | head -n 1)"
 	elif [[ $bad -gt 0 ]]; then
 		remark="$remark, $bad failed"
 	elif [[ $2 -eq 124 ]]; then
@@ -312,7 +312,7 @@ done
 run=$(new_run_dir test)
 source=$run/source
 mkdir -p "$source"/{expected,test/expected}
-for dir in sql expected test; do
+for dir in sql expected test monitoring; do
 	if [[ -d $root/$dir ]]; then
 		cp -r "$root/$dir" "$source/"
 	fi

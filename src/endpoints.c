@@ -11,15 +11,18 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "utils/builtins.h"
 
 #include "access.h"
 #include "advisor.h"
 #include "backends.h"
 #include "documents.h"
 #include "endpoints.h"
+#include "exposition.h"
 #include "health.h"
 #include "history.h"
 #include "json.h"
+#include "page.h"
 #include "readiness.h"
 #include "settings.h"
 
@@ -45,22 +48,26 @@ typedef struct Endpoint
 
 static void answer_livez(Call *call);
 static void answer_readyz(Call *call);
+static void answer_metrics(Call *call);
 static void answer_health(Call *call);
 static void answer_detailed(Call *call);
 static void answer_history(Call *call);
 static void answer_pools(Call *call);
 static void answer_recommendations(Call *call);
 static void answer_alerts(Call *call);
+static void answer_page(Call *call);
 
 static const Endpoint endpoints[] = {
 	{"/livez", true, answer_livez},
 	{"/readyz", true, answer_readyz},
+	{"/metrics", false, answer_metrics},
 	{"/api/v1/health/database", true, answer_health},
 	{"/api/v1/health/detailed", true, answer_detailed},
 	{"/api/v1/history", false, answer_history},
 	{"/api/v1/pools", false, answer_pools},
 	{"/api/v1/recommendations", false, answer_recommendations},
 	{"/api/v1/alerts", false, answer_alerts},
+	{"/", false, answer_page},
 };
 
 /* All other paths. */
@@ -178,6 +185,20 @@ answer_readyz(Call *call)
 	pooldiag_json_string(json, "reason", obstacle);
 	pooldiag_json_end(json, '}');
 	appendStringInfoChar(json, '\n');
+}
+
+static void
+answer_metrics(Call *call)
+{
+	List *advice;
+	PoolDiagLive *live = look(&advice);
+	bool openmetrics = pooldiag_access_wants_openmetrics(call->request->accept);
+
+	add_header(call->answer, "Vary", "Accept");
+	pooldiag_exposition_write(
+		begin_body(call, openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+									 : "text/plain; version=0.0.4; charset=utf-8"),
+		live, advice, openmetrics);
 }
 
 static void
@@ -307,6 +328,20 @@ answer_alerts(Call *call)
 	end_array(json);
 }
 
+/* The page has no figure in it. It needs the token all the same, so that a browser asks for that before the page needs it. */
+static void
+answer_page(Call *call)
+{
+	uint8 random[16];
+	char nonce[2 * sizeof(random) + 1];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("no random number could be made")));
+	nonce[hex_encode((const char *) random, sizeof(random), nonce)] = '\0';
+	pooldiag_page_write(begin_body(call, "text/html; charset=utf-8"), nonce);
+	add_header(call->answer, "Content-Security-Policy", pooldiag_page_policy(nonce));
+}
+
 /* ---------------------------------------------------------------- who, what, how ----------------- */
 
 static bool
@@ -338,10 +373,15 @@ list_paths(void)
 	return paths.data;
 }
 
-/* Without a token that could be given, a browser need not ask for one. */
+/*
+ * Without a token that could be given, a browser need not ask for one. Nor when a page's script, which is to say that it wants
+ * JSON, asks again and again: its person would have a dialog each time.
+ */
 static void
-refuse_stranger(PoolDiagAnswer *answer)
+refuse_stranger(const PoolDiagRequest *request, PoolDiagAnswer *answer)
 {
+	bool is_script = request->accept != NULL && strcmp(request->accept, JSON) == 0;
+
 	if (token[0] == '\0')
 	{
 		add_header(answer, "WWW-Authenticate", "Bearer realm=\"pooldiag\"");
@@ -352,11 +392,18 @@ refuse_stranger(PoolDiagAnswer *answer)
 		return;
 	}
 	add_header(answer, "WWW-Authenticate", "Bearer realm=\"pooldiag\"");
-	add_header(answer, "WWW-Authenticate", "Basic realm=\"pooldiag\", charset=\"UTF-8\"");
+	if (!is_script)
+		add_header(answer, "WWW-Authenticate", "Basic realm=\"pooldiag\", charset=\"UTF-8\"");
 	pooldiag_endpoints_refuse(
 		answer, 401, "this tells names, and needs the token",
 		"Send \"Authorization: Bearer TOKEN\", or TOKEN as the password of Basic "
 		"authentication; it stands in the file that pooldiag.http_token_file names.");
+}
+
+bool
+pooldiag_endpoints_is_answered(const char *method)
+{
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
 /* Answers a request. answer->body is an empty string; what is thrown meanwhile is the caller's. */
@@ -377,7 +424,7 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 			"Add the name to pooldiag.http_hosts in the server's configuration.");
 		return;
 	}
-	if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
+	if (!pooldiag_endpoints_is_answered(request->method))
 	{
 		add_header(answer, "Allow", "GET, HEAD");
 		pooldiag_endpoints_refuse(answer, 405, "only GET and HEAD are answered",
@@ -393,5 +440,5 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 	if (call.may_know_names || endpoints[answer->endpoint].names_nobody)
 		endpoints[answer->endpoint].answer(&call);
 	else
-		refuse_stranger(answer);
+		refuse_stranger(request, answer);
 }

@@ -53,6 +53,7 @@ typedef struct PoolDiagAnswer
 extern void pooldiag_endpoints_configure(const char *token);
 extern void
 pooldiag_endpoints_refuse(PoolDiagAnswer *answer, int status, const char *error, const char *hint);
+extern bool pooldiag_endpoints_is_answered(const char *method);
 extern void pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer);
 extern const char *pooldiag_endpoints_argument_name(PoolDiagArgument argument);
 extern int pooldiag_endpoints_count(void);

@@ -22,10 +22,13 @@
 #include "advisor.h"
 #include "alerts.h"
 #include "canary.h"
+#include "clock.h"
 #include "compat.h"
+#include "endpoints.h"
 #include "exposition.h"
 #include "exposition_pools.h"
 #include "health.h"
+#include "httpd.h"
 #include "layout.h"
 #include "openmetrics.h"
 #include "operation.h"
@@ -193,6 +196,7 @@ write_breakers(PoolDiagMetrics *metrics, const PoolDiagLive *live,
 			   const PoolDiagExposedPools *pools)
 {
 	const char *states[POOLDIAG_BREAKER_STATES];
+	PoolDiagClocks clocks = {(int64) pooldiag_clock_ms(), live->now};
 	int count;
 	Named *breakers = find_breakers(live, pools, &count);
 
@@ -219,6 +223,14 @@ write_breakers(PoolDiagMetrics *metrics, const PoolDiagLive *live,
 	for (int i = 0; i < count; i++)
 		pooldiag_metrics_int(metrics, &breakers[i].labels,
 							 breakers[i].watched->breaker.consecutive_failures);
+	pooldiag_metrics_family(
+		metrics, "pooldiag_breaker_alerting", POOLDIAG_METRIC_GAUGE, NULL,
+		"1 if a breaker raises alerts; 0 if it is of mode metrics_only, or silenced.");
+	for (int i = 0; i < count; i++)
+		pooldiag_metrics_int(metrics, &breakers[i].labels,
+							 breakers[i].watched->mode != POOLDIAG_BREAKER_MODE_METRICS_ONLY &&
+								 pooldiag_breakers_silenced_until(breakers[i].watched, &clocks) ==
+									 0);
 	pooldiag_metrics_family(metrics, "pooldiag_breaker_trips", POOLDIAG_METRIC_COUNTER, NULL,
 							"How often a breaker went from closed to open.");
 	for (int i = 0; i < count; i++)
@@ -413,6 +425,37 @@ write_self(PoolDiagMetrics *metrics, const PoolDiagLive *live)
 			Max(0, live->now - live->sampled_at), "How long ago the last sample was taken.");
 }
 
+static void
+write_http(PoolDiagMetrics *metrics)
+{
+	PoolDiagHttpFigures figures;
+
+	pooldiag_httpd_read(&figures);
+	pooldiag_metrics_family(
+		metrics, "pooldiag_http_requests", POOLDIAG_METRIC_COUNTER, NULL,
+		"Requests over HTTP, by path and status; other: paths at which there is "
+		"nothing.");
+	for (int endpoint = 0; endpoint < pooldiag_endpoints_count(); endpoint++)
+		for (int which = 0; which < pooldiag_httpd_statuses(); which++)
+		{
+			int status;
+			uint64 requests = pooldiag_httpd_requests(endpoint, which, &status);
+			PoolDiagLabels labels = {0};
+
+			if (requests == 0)
+				continue;
+			pooldiag_labels_add(&labels, "path", pooldiag_endpoints_path(endpoint));
+			pooldiag_labels_add(&labels, "code", psprintf("%d", status));
+			pooldiag_metrics_int(metrics, &labels, (int64) requests);
+		}
+	gauge(metrics, "pooldiag_http_connections", figures.connections,
+		  "Connections of HTTP clients that are open.");
+	counter(metrics, "pooldiag_http_connections_accepted", (int64) figures.accepted,
+			"Connections of HTTP clients that were accepted.");
+	counter(metrics, "pooldiag_http_connections_dropped", (int64) figures.dropped,
+			"Connections of HTTP clients that took too long, or had to make way for others.");
+}
+
 /* Writes all metrics of what live and advice have, in one of the two formats. */
 void
 pooldiag_exposition_write(StringInfo out, PoolDiagLive *live, const List *advice, bool openmetrics)
@@ -436,6 +479,7 @@ pooldiag_exposition_write(StringInfo out, PoolDiagLive *live, const List *advice
 		counter(&metrics, "pooldiag_alerts", (int64) pooldiag_alerts_use().newest,
 				"Alerts that were raised: the id of the newest one.");
 		write_self(&metrics, live);
+		write_http(&metrics);
 	}
 	pooldiag_metrics_end(&metrics);
 }

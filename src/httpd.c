@@ -199,12 +199,16 @@ client_of(struct MHD_Connection *connection)
 	return info == NULL ? NULL : info->socket_context;
 }
 
-/* Called by the library when a request's header is there; what may come behind it is not read. */
+/*
+ * Called by the library when a request's header is there, again with each piece of what may come behind it, which is thrown
+ * away, and at its end. An answer before that end closes the connection: so are those treated who want to send something.
+ */
 static enum MHD_Result
 handle(void *unused, struct MHD_Connection *connection, const char *url, const char *method,
 	   const char *version, const char *upload, size_t *upload_size, void **request_context)
 {
-	MemoryContext before = MemoryContextSwitchTo(context);
+	static char seen;
+	MemoryContext before;
 	Client *client = client_of(connection);
 	PoolDiagRequest request = {.method = method, .path = url};
 	PoolDiagAnswer answer;
@@ -212,11 +216,22 @@ handle(void *unused, struct MHD_Connection *connection, const char *url, const c
 	char *user;
 	char *password = NULL;
 
+	if (*request_context == NULL && pooldiag_endpoints_is_answered(method))
+	{
+		*request_context = &seen;
+		return MHD_YES;
+	}
+	if (*upload_size > 0)
+	{
+		*upload_size = 0;
+		return MHD_YES;
+	}
 	if (client != NULL)
 	{
 		client->answering = true;
 		client->since_ms = pooldiag_clock_ms();
 	}
+	before = MemoryContextSwitchTo(context);
 	request.host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
 	request.accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
 	request.authorization =

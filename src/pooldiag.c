@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "comeback.h"
 #include "compat.h"
 #include "layout.h"
 #include "refusals.h"
@@ -22,5 +23,6 @@ _PG_init(void)
 	pooldiag_layout_install_hooks();
 	pooldiag_sessions_install_hooks();
 	pooldiag_refusals_install_hooks();
+	pooldiag_comeback_install_hooks();
 	pooldiag_worker_register_all();
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "storage/fd.h"
 #include "utils/pidfile.h"
 
@@ -20,15 +21,21 @@
 /* The file is in the data directory, where every process of the server is. */
 #define LOCK_FILE "postmaster.pid"
 
-/* False while it starts up or shuts down; true where that can't be told. */
+/*
+ * False while it starts up, recovers without letting anybody in to read, or shuts down; true where that can't be told. In
+ * the recovery from a crash the file still has what was true before.
+ */
 bool
 pooldiag_readiness_accepts(void)
 {
 	char text[2048]; /* more than the file has */
 	char *line = text;
 	ssize_t length = -1;
-	int fd = BasicOpenFile(LOCK_FILE, O_RDONLY | PG_BINARY);
+	int fd;
 
+	if (RecoveryInProgress() && !HotStandbyActive())
+		return false;
+	fd = BasicOpenFile(LOCK_FILE, O_RDONLY | PG_BINARY);
 	if (fd >= 0)
 	{
 		length = read(fd, text, sizeof(text) - 1);

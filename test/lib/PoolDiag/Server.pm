@@ -72,7 +72,7 @@ sub hesitant
 sub kill_server
 {
 	my ($node, $session) = @_;
-	my @workers = $session->column(q{SELECT value FROM pooldiag.self WHERE name IN ('sampler_pid', 'keeper_pid', 'operations_pid')});
+	my @workers = $session->column(q{SELECT value FROM pooldiag.self WHERE name IN ('sampler_pid', 'keeper_pid', 'operations_pid', 'http_pid')});
 	my ($segment) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^ *\d+ +(\d+)$/m;
 
 	$node->kill9;
