@@ -190,17 +190,28 @@ totals_of_owner(uint32 owner)
 	return totals;
 }
 
+/* Adds a slot's histogram, most of which is empty as a rule: eight buckets at a time, where there is anything in them. */
+static void
+add_counts(uint64 *to, const uint32 *from)
+{
+	StaticAssertStmt(POOLDIAG_BUCKETS % 8 == 0, "buckets come in eights");
+	for (const uint32 *end = from + POOLDIAG_BUCKETS; from < end; from += 8, to += 8)
+	{
+		if ((from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] | from[7]) == 0)
+			continue;
+		for (int i = 0; i < 8; i++)
+			to[i] += from[i];
+	}
+}
+
 /* Adds what a slot has to totals that nobody else writes. */
 static void
 add_slot(PoolDiagTotals *to, const PoolDiagSlot *slot)
 {
 	for (int i = 0; i < POOLDIAG_COUNTS; i++)
 		to->sums[i] += slot->sums[i];
-	for (int i = 0; i < POOLDIAG_BUCKETS; i++)
-	{
-		to->histogram[POOLDIAG_KIND_STATEMENT][i] += slot->statement[i];
-		to->histogram[POOLDIAG_KIND_TRANSACTION][i] += slot->transaction[i];
-	}
+	add_counts(to->histogram[POOLDIAG_KIND_STATEMENT], slot->statement);
+	add_counts(to->histogram[POOLDIAG_KIND_TRANSACTION], slot->transaction);
 	if (slot->connect_bucket >= 0)
 		to->histogram[POOLDIAG_KIND_CONNECT][slot->connect_bucket]++;
 }

@@ -39,6 +39,10 @@
 
 PG_FUNCTION_INFO_V1(pooldiag_metrics);
 
+/* About how many bytes there are, and of each pool: so that what has been written need not be copied to a larger place. */
+#define FIXED_BYTES 32768
+#define POOL_BYTES 12288
+
 static const char *const statuses[] = {"starting", "healthy", "degraded", "unhealthy"};
 
 static void
@@ -459,6 +463,7 @@ pooldiag_exposition_write(StringInfo out, PoolDiagLive *live, const List *advice
 	PoolDiagExposedPools pools = pooldiag_exposition_find_pools(live);
 	PoolDiagMetrics metrics;
 
+	enlargeStringInfo(out, FIXED_BYTES + pools.count * POOL_BYTES);
 	pooldiag_metrics_begin(&metrics, openmetrics, put_bytes, out);
 	write_health(&metrics, live, advice);
 	write_server(&metrics, live);

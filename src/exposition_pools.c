@@ -61,21 +61,6 @@ name_pool(const PoolDiagLive *live, int pool, HTAB *names)
 	return unique;
 }
 
-/* What counts the same things is made to say the same. */
-static void
-agree(PoolDiagTotals *totals)
-{
-	static const PoolDiagCount counted[POOLDIAG_KINDS] = {
-		[POOLDIAG_KIND_STATEMENT] = POOLDIAG_STATEMENTS,
-		[POOLDIAG_KIND_TRANSACTION] = POOLDIAG_XACTS,
-		[POOLDIAG_KIND_CONNECT] = POOLDIAG_OPENED,
-		[POOLDIAG_KIND_LIFETIME] = POOLDIAG_CLOSED,
-	};
-
-	for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
-		totals->sums[counted[kind]] = pooldiag_histogram_count(totals->histogram[kind]);
-}
-
 static void
 expose(PoolDiagExposedPools *exposed, const PoolDiagLive *live, int pool, PoolDiagTotals *totals,
 	   HTAB *names)
@@ -85,8 +70,8 @@ expose(PoolDiagExposedPools *exposed, const PoolDiagLive *live, int pool, PoolDi
 	to->pool = &live->sample->pools.rows[pool];
 	to->totals = totals == NULL ? NULL : &totals[pool];
 	to->name = name_pool(live, pool, names);
-	if (to->totals != NULL)
-		agree(to->totals);
+	to->labels.length = 0;
+	pooldiag_labels_add(&to->labels, "pool", to->name);
 }
 
 /* The pools that there are, as the view pools has them for this reader: declared ones first, (other) last. */
@@ -241,33 +226,25 @@ static const struct
 {
 	const char *name;
 	PoolDiagKind kind;
+	PoolDiagCount count;
 	PoolDiagCount sum;
 	const int64_t *bounds;
 	int bound_count;
 	const char *help;
 } histograms[] = {
-	{"pooldiag_pool_statement_duration_seconds", POOLDIAG_KIND_STATEMENT, POOLDIAG_STATEMENT_US,
-	 statement_bounds, lengthof(statement_bounds),
+	{"pooldiag_pool_statement_duration_seconds", POOLDIAG_KIND_STATEMENT, POOLDIAG_STATEMENTS,
+	 POOLDIAG_STATEMENT_US, statement_bounds, lengthof(statement_bounds),
 	 "How long top-level statements took, failed ones included."},
-	{"pooldiag_pool_hold_seconds", POOLDIAG_KIND_TRANSACTION, POOLDIAG_HOLD_US, hold_bounds,
-	 lengthof(hold_bounds),
+	{"pooldiag_pool_hold_seconds", POOLDIAG_KIND_TRANSACTION, POOLDIAG_XACTS, POOLDIAG_HOLD_US,
+	 hold_bounds, lengthof(hold_bounds),
 	 "How long transactions held their connection, from their start to their end."},
-	{"pooldiag_pool_connect_duration_seconds", POOLDIAG_KIND_CONNECT, POOLDIAG_CONNECT_US,
-	 connect_bounds, lengthof(connect_bounds),
+	{"pooldiag_pool_connect_duration_seconds", POOLDIAG_KIND_CONNECT, POOLDIAG_OPENED,
+	 POOLDIAG_CONNECT_US, connect_bounds, lengthof(connect_bounds),
 	 "How long sessions took to start, from the server process to the first statement."},
-	{"pooldiag_pool_session_lifetime_seconds", POOLDIAG_KIND_LIFETIME, POOLDIAG_LIFETIME_US,
-	 lifetime_bounds, lengthof(lifetime_bounds), "How long sessions lasted that have ended."},
+	{"pooldiag_pool_session_lifetime_seconds", POOLDIAG_KIND_LIFETIME, POOLDIAG_CLOSED,
+	 POOLDIAG_LIFETIME_US, lifetime_bounds, lengthof(lifetime_bounds),
+	 "How long sessions lasted that have ended."},
 };
-
-static PoolDiagLabels
-labels_of(const PoolDiagExposedPool *pool)
-{
-	PoolDiagLabels labels;
-
-	labels.length = 0;
-	pooldiag_labels_add(&labels, "pool", pool->name);
-	return labels;
-}
 
 static void
 write_connections(PoolDiagMetrics *metrics, const PoolDiagExposedPools *exposed)
@@ -276,14 +253,14 @@ write_connections(PoolDiagMetrics *metrics, const PoolDiagExposedPools *exposed)
 							"Connections by pool and state.");
 	for (int i = 0; i < exposed->count; i++)
 	{
-		PoolDiagLabels labels = labels_of(&exposed->pools[i]);
-		size_t length = labels.length;
+		PoolDiagExposedPool *pool = &exposed->pools[i];
+		size_t length = pool->labels.length;
 
 		for (int state = 0; state < POOLDIAG_STATES; state++)
 		{
-			labels.length = length;
-			pooldiag_labels_add(&labels, "state", pooldiag_state_name((PoolDiagState) state));
-			pooldiag_metrics_int(metrics, &labels, exposed->pools[i].pool->tally.by_state[state]);
+			pooldiag_labels_add(&pool->labels, "state", pooldiag_state_name((PoolDiagState) state));
+			pooldiag_metrics_int(metrics, &pool->labels, pool->pool->tally.by_state[state]);
+			pool->labels.length = length;
 		}
 	}
 }
@@ -301,12 +278,19 @@ write_gauges(PoolDiagMetrics *metrics, const PoolDiagLive *live,
 		pooldiag_metrics_family(metrics, gauges[gauge].name, POOLDIAG_METRIC_GAUGE, NULL,
 								gauges[gauge].help);
 		for (int i = 0; i < count; i++)
-		{
-			PoolDiagLabels labels = labels_of(&exposed->pools[i]);
-
-			pooldiag_metrics_int(metrics, &labels, gauges[gauge].figure(exposed->pools[i].pool));
-		}
+			pooldiag_metrics_int(metrics, &exposed->pools[i].labels,
+								 gauges[gauge].figure(exposed->pools[i].pool));
 	}
+}
+
+/* What counts the same things is made to say the same. */
+static void
+agree(const PoolDiagExposedPools *exposed)
+{
+	for (int i = 0; i < exposed->count; i++)
+		for (int h = 0; h < (int) lengthof(histograms); h++)
+			exposed->pools[i].totals->sums[histograms[h].count] =
+				pooldiag_histogram_count(exposed->pools[i].totals->histogram[histograms[h].kind]);
 }
 
 static void
@@ -318,13 +302,13 @@ write_counters(PoolDiagMetrics *metrics, const PoolDiagExposedPools *exposed)
 								counters[counter].unit, counters[counter].help);
 		for (int i = 0; i < exposed->count; i++)
 		{
-			PoolDiagLabels labels = labels_of(&exposed->pools[i]);
+			const PoolDiagLabels *labels = &exposed->pools[i].labels;
 			int64 value = (int64) exposed->pools[i].totals->sums[counters[counter].count];
 
 			if (counters[counter].unit != NULL)
-				pooldiag_metrics_seconds(metrics, &labels, value);
+				pooldiag_metrics_seconds(metrics, labels, value);
 			else
-				pooldiag_metrics_int(metrics, &labels, value);
+				pooldiag_metrics_int(metrics, labels, value);
 		}
 	}
 }
@@ -340,18 +324,17 @@ write_histograms(PoolDiagMetrics *metrics, const PoolDiagExposedPools *exposed)
 		{
 			const PoolDiagTotals *totals = exposed->pools[i].totals;
 			const uint64 *histogram = totals->histogram[histograms[h].kind];
-			PoolDiagLabels labels = labels_of(&exposed->pools[i]);
 			uint64_t below[MOST_BOUNDS];
 
 			for (int b = 0; b < histograms[h].bound_count; b++)
-			{
 				Assert(pooldiag_histogram_lower_us(pooldiag_histogram_bucket(
 						   histograms[h].bounds[b])) == histograms[h].bounds[b]);
-				below[b] = pooldiag_histogram_below(histogram, histograms[h].bounds[b]);
-			}
-			pooldiag_metrics_histogram(
-				metrics, &labels, histograms[h].bounds, below, histograms[h].bound_count,
-				pooldiag_histogram_count(histogram), totals->sums[histograms[h].sum]);
+			pooldiag_histogram_below(histogram, histograms[h].bounds, histograms[h].bound_count,
+									 below);
+			pooldiag_metrics_histogram(metrics, &exposed->pools[i].labels, histograms[h].bounds,
+									   below, histograms[h].bound_count,
+									   totals->sums[histograms[h].count],
+									   totals->sums[histograms[h].sum]);
 		}
 	}
 }
@@ -366,6 +349,7 @@ pooldiag_exposition_write_pools(PoolDiagMetrics *metrics, const PoolDiagLive *li
 	/* All have totals, or none. */
 	if (exposed->count == 0 || exposed->pools[0].totals == NULL)
 		return;
+	agree(exposed);
 	write_counters(metrics, exposed);
 	write_histograms(metrics, exposed);
 }

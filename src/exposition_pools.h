@@ -15,6 +15,7 @@ typedef struct PoolDiagExposedPool
 	const PoolDiagPool *pool;
 	PoolDiagTotals *totals; /* NULL: not known, or not for this reader */
 	char *name;
+	PoolDiagLabels labels; /* that it is this pool */
 } PoolDiagExposedPool;
 
 typedef struct PoolDiagExposedPools

@@ -37,16 +37,23 @@ pooldiag_histogram_count(const uint64_t *counts)
 	return total;
 }
 
-/* How many of POOLDIAG_BUCKETS counts are of durations below that, which has to be where a bucket begins. */
-uint64_t
-pooldiag_histogram_below(const uint64_t *counts, int64_t us)
+/*
+ * How many of POOLDIAG_BUCKETS counts are of durations below each of some bounds, which rise, and at each of which a
+ * bucket begins.
+ */
+void
+pooldiag_histogram_below(const uint64_t *counts, const int64_t *bounds_us, int bounds,
+						 uint64_t *below)
 {
-	int end = pooldiag_histogram_bucket(us);
 	uint64_t total = 0;
+	int bucket = 0;
 
-	for (int i = 0; i < end; i++)
-		total += counts[i];
-	return total;
+	for (int i = 0; i < bounds; i++)
+	{
+		for (int end = pooldiag_histogram_bucket(bounds_us[i]); bucket < end; bucket++)
+			total += counts[bucket];
+		below[i] = total;
+	}
 }
 
 /*

@@ -18,7 +18,8 @@
 extern int64_t pooldiag_histogram_lower_us(int bucket);
 extern double pooldiag_histogram_value_us(int bucket);
 extern uint64_t pooldiag_histogram_count(const uint64_t *counts);
-extern uint64_t pooldiag_histogram_below(const uint64_t *counts, int64_t us);
+extern void pooldiag_histogram_below(const uint64_t *counts, const int64_t *bounds_us, int bounds,
+									 uint64_t *below);
 extern double pooldiag_histogram_quantile_us(const uint64_t *counts, double p);
 
 /* The bucket of a duration in microseconds; what is below zero counts as zero. */

@@ -281,42 +281,64 @@ append_labels(Line *line, const PoolDiagLabels *labels)
 	line->length += labels->length;
 }
 
-/* A line: the family's name with a suffix, the labels and one more, whose value needs no escaping, the value. */
+/* A line up to its value, or to the value of its last label, which needs no escaping: a family's name with a suffix, labels. */
 static void
-put_sample(PoolDiagMetrics *metrics, const char *suffix, const PoolDiagLabels *labels,
-		   const char *label, const char *label_value, const char *value)
+begin_line(PoolDiagMetrics *metrics, Line *line, const char *suffix, const PoolDiagLabels *labels,
+		   const char *last_label)
 {
 	bool labeled = labels != NULL && labels->length > 0;
-	Line line;
 
 	describe(metrics);
-	line.length = 0;
-	append(&line, metrics->name);
-	append(&line, suffix);
-	if (labeled || label != NULL)
+	line->length = 0;
+	append(line, metrics->name);
+	append(line, suffix);
+	if (labeled || last_label != NULL)
 	{
-		append(&line, "{");
-		append_labels(&line, labels);
-		if (label != NULL)
+		append(line, "{");
+		append_labels(line, labels);
+		if (last_label != NULL)
 		{
-			append(&line, labeled ? "," : "");
-			append(&line, label);
-			append(&line, "=\"");
-			append(&line, label_value);
-			append(&line, "\"");
+			append(line, labeled ? "," : "");
+			append(line, last_label);
+			append(line, "=\"");
 		}
-		append(&line, "}");
+		else
+			append(line, "}");
 	}
-	append(&line, " ");
-	append(&line, value);
-	append(&line, "\n");
-	metrics->put(metrics->to, line.text, line.length);
+}
+
+/* Writes a line that has been begun so far, and stays for another one: what its last label is, or NULL, and the value. */
+static void
+put_line(PoolDiagMetrics *metrics, Line *line, const char *last_label_value, const char *value)
+{
+	size_t begun = line->length;
+
+	if (last_label_value != NULL)
+	{
+		append(line, last_label_value);
+		append(line, "\"}");
+	}
+	append(line, " ");
+	append(line, value);
+	append(line, "\n");
+	metrics->put(metrics->to, line->text, line->length);
+	line->length = begun;
+}
+
+static void
+put_sample(PoolDiagMetrics *metrics, const char *suffix, const PoolDiagLabels *labels,
+		   const char *value)
+{
+	Line line;
+
+	begin_line(metrics, &line, suffix, labels, NULL);
+	put_line(metrics, &line, NULL, value);
 }
 
 static void
 put_value(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, const char *value)
 {
-	put_sample(metrics, suffix_of(metrics->type), labels, NULL, NULL, value);
+	put_sample(metrics, suffix_of(metrics->type), labels, value);
 }
 
 /* A whole number. */
@@ -364,8 +386,11 @@ void
 pooldiag_metrics_stateset(PoolDiagMetrics *metrics, const PoolDiagLabels *labels,
 						  const char *const *states, int count, int current)
 {
+	Line line;
+
+	begin_line(metrics, &line, "", labels, metrics->name);
 	for (int i = 0; i < count; i++)
-		put_sample(metrics, "", labels, metrics->name, states[i], i == current ? "1" : "0");
+		put_line(metrics, &line, states[i], i == current ? "1" : "0");
 }
 
 /*
@@ -379,11 +404,13 @@ pooldiag_metrics_histogram(PoolDiagMetrics *metrics, const PoolDiagLabels *label
 {
 	char text[NUMBER_LEN];
 	char le[NUMBER_LEN];
+	Line line;
 
+	begin_line(metrics, &line, "_bucket", labels, "le");
 	for (int i = 0; i < bounds; i++)
-		put_sample(metrics, "_bucket", labels, "le", seconds_of((uint64_t) bounds_us[i] - 1, le),
-				   digits_of(counts[i], text));
-	put_sample(metrics, "_bucket", labels, "le", "+Inf", digits_of(count, text));
-	put_sample(metrics, "_count", labels, NULL, NULL, digits_of(count, text));
-	put_sample(metrics, "_sum", labels, NULL, NULL, seconds_of(sum_us, text));
+		put_line(metrics, &line, seconds_of((uint64_t) bounds_us[i] - 1, le),
+				 digits_of(counts[i], text));
+	put_line(metrics, &line, "+Inf", digits_of(count, text));
+	put_sample(metrics, "_count", labels, digits_of(count, text));
+	put_sample(metrics, "_sum", labels, seconds_of(sum_us, text));
 }

@@ -18,27 +18,39 @@
 
 #include "glob.h"
 
-static uint32_t
-hash_string(uint32_t hash, const char *text)
+static uint64_t
+mix(uint64_t hash, uint64_t word)
 {
-	/* FNV-1a, the terminator included, so that the parts of a key don't run together */
-	do
+	hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+	return hash ^ hash >> 32;
+}
+
+/* Eight bytes at a time, the terminator included, so that the parts of a key don't run together. */
+static uint64_t
+hash_string(uint64_t hash, const char *text)
+{
+	size_t left = strlen(text) + 1;
+	uint64_t word;
+
+	for (; left > sizeof(word); left -= sizeof(word), text += sizeof(word))
 	{
-		hash ^= (unsigned char) *text;
-		hash *= 16777619u;
-	} while (*text++ != '\0');
-	return hash;
+		memcpy(&word, text, sizeof(word));
+		hash = mix(hash, word);
+	}
+	word = 0;
+	memcpy(&word, text, left);
+	return mix(hash, word);
 }
 
 static int
 chain_of(const PoolDiagPools *pools, const char *user, const char *database,
 		 const char *application_name)
 {
-	uint32_t hash = hash_string(2166136261u, user);
+	uint64_t hash = hash_string(0, user);
 
 	hash = hash_string(hash, database);
 	hash = hash_string(hash, application_name);
-	return (int) (hash % (uint32_t) pools->capacity);
+	return (int) (hash % (uint64_t) pools->capacity);
 }
 
 static bool

@@ -114,14 +114,23 @@ below_a_bucket_are_those_before_it(void **state)
 		values[i] = (int64_t) (random() >> i % 31) * (i % 7 == 0 ? 64 : 1);
 		counts[pooldiag_histogram_bucket(values[i])]++;
 	}
-	for (int bucket = 0; bucket < POOLDIAG_BUCKETS; bucket++)
+	for (int step = 1; step < POOLDIAG_BUCKETS; step += 9)
 	{
-		int64_t bound = pooldiag_histogram_lower_us(bucket);
-		uint64_t below = 0;
+		int64_t bounds[POOLDIAG_BUCKETS];
+		uint64_t below[POOLDIAG_BUCKETS];
+		int count = 0;
 
-		for (int i = 0; i < VALUES; i++)
-			below += values[i] < bound;
-		assert_int_equal(pooldiag_histogram_below(counts, bound), below);
+		for (int bucket = step % 3; bucket < POOLDIAG_BUCKETS; bucket += step)
+			bounds[count++] = pooldiag_histogram_lower_us(bucket);
+		pooldiag_histogram_below(counts, bounds, count, below);
+		for (int b = 0; b < count; b++)
+		{
+			uint64_t expected = 0;
+
+			for (int i = 0; i < VALUES; i++)
+				expected += values[i] < bounds[b];
+			assert_int_equal(below[b], expected);
+		}
 	}
 }
 
