@@ -60,6 +60,7 @@ static uint64 refused = 0;
 static uint64 refused_by_reason[POOLDIAG_REASONS]; /* of them, those that are known one by one */
 static int64 finished = 0;
 static int64 failed = 0;
+static bool is_counted = false; /* a tick has added to them */
 static double next_evaluation = 0;
 static uint32 canary_tries = 0; /* up to the one that was judged last */
 
@@ -160,7 +161,10 @@ forget_counted(PoolDiagBreakerKind kind)
 		memset(refused_by_reason, 0, sizeof(refused_by_reason));
 	}
 	else if (kind == POOLDIAG_BREAKER_ERRORS)
+	{
 		finished = failed = 0;
+		is_counted = false;
+	}
 }
 
 /* Both are counted from one evaluation to the next, rather than seen in a sample. */
@@ -285,6 +289,7 @@ pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now)
 	pooldiag_flows_statements(&finished_in_tick, &failed_in_tick);
 	finished += finished_in_tick;
 	failed += failed_in_tick;
+	is_counted = true;
 	observe(sample);
 	news_count = 0;
 	if (!is_due(asked))
@@ -301,7 +306,10 @@ pooldiag_watch_due(void)
 	return pooldiag_sample_interval > pooldiag_evaluation_interval ? next_evaluation : INFINITY;
 }
 
-/* The same between two ticks. What no tick has seen since is as it was; refused connections are known without one. */
+/*
+ * The same between two ticks. What no tick has seen since is as it was; refused connections are known without one. A share
+ * of the statements that have ended says nothing of those that have ended since.
+ */
 bool
 pooldiag_watch_evaluate_again(PoolDiagSample *sample, TimestampTz now)
 {
@@ -311,11 +319,14 @@ pooldiag_watch_evaluate_again(PoolDiagSample *sample, TimestampTz now)
 	next_evaluation = now_ms + pooldiag_evaluation_interval;
 	news_count = 0;
 	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
-		if (kind != POOLDIAG_BREAKER_OPERATIONS && kind != POOLDIAG_BREAKER_REFUSALS)
+		if (kind != POOLDIAG_BREAKER_OPERATIONS && kind != POOLDIAG_BREAKER_REFUSALS &&
+			kind != POOLDIAG_BREAKER_ERRORS)
 			pooldiag_breakers_observe_again(&sample->breakers[kind]);
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 		pooldiag_breakers_observe_again(&pools->rows[i].watched);
 	observe_refused(sample);
+	if (is_counted)
+		observe_errors(sample);
 	return evaluate(sample, now);
 }
 

@@ -198,6 +198,32 @@ test_a_second_without_a_sample(void **unused)
 	assert_int_equal(watched.breaker.consecutive_failures, 0);
 }
 
+/* An order is not undone by what was seen before it, however often that is looked at; what comes after it counts. */
+static void
+test_an_order_between_samples(void **unused)
+{
+	configure(POOLDIAG_BREAKER_SLOTS, NULL, "");
+	for (int i = 0; i < 3; i++)
+		second(97);
+	assert_int_equal(watched.breaker.state, POOLDIAG_BREAKER_OPEN);
+	assert_int_equal(order(POOLDIAG_ORDER_RESET, 0), POOLDIAG_BREAKER_RESETS);
+	for (int i = 0; i < 5; i++)
+	{
+		pooldiag_breakers_observe_again(&watched);
+		assert_int_equal(pass_a_second(), POOLDIAG_BREAKER_NOTHING);
+	}
+	assert_int_equal(watched.breaker.consecutive_failures, 0);
+	second(97);
+	pooldiag_breakers_observe_again(&watched);
+	pass_a_second();
+	assert_int_equal(watched.breaker.consecutive_failures, 2);
+	/* Who is silenced goes on. */
+	order(POOLDIAG_ORDER_SILENCE, 1000);
+	pooldiag_breakers_observe_again(&watched);
+	pass_a_second();
+	assert_int_equal(watched.breaker.state, POOLDIAG_BREAKER_OPEN);
+}
+
 static void
 test_a_cycle(void **unused)
 {
@@ -440,6 +466,7 @@ main(void)
 		cmocka_unit_test_setup(test_new_definitions_keep_the_state, set_up),
 		cmocka_unit_test_setup(test_the_worst_of_a_second, set_up),
 		cmocka_unit_test_setup(test_a_second_without_a_sample, set_up),
+		cmocka_unit_test_setup(test_an_order_between_samples, set_up),
 		cmocka_unit_test_setup(test_a_cycle, set_up),
 		cmocka_unit_test_setup(test_a_clock_that_jumps, set_up),
 		cmocka_unit_test_setup(test_metrics_only, set_up),
