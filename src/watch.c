@@ -51,6 +51,15 @@ typedef struct News
 	bool opens;	  /* it has opened, which is an incident, whoever is told */
 } News;
 
+/*
+ * Of incidents the newest few are kept: when many pools open at once, what is told of the server comes after them, and last
+ * what is gravest.
+ */
+static const PoolDiagBreakerKind server_breakers[POOLDIAG_SERVER_BREAKERS] = {
+	POOLDIAG_BREAKER_REFUSALS,	 POOLDIAG_BREAKER_SLOW_QUERIES, POOLDIAG_BREAKER_LEAKS,
+	POOLDIAG_BREAKER_LOCK_WAITS, POOLDIAG_BREAKER_ERRORS,		POOLDIAG_BREAKER_SLOTS,
+	POOLDIAG_BREAKER_OPERATIONS};
+
 /* Of this tick. */
 static double now_ms = 0;
 static PoolDiagAged aged;
@@ -258,18 +267,19 @@ evaluate(PoolDiagSample *sample, TimestampTz now)
 	PoolDiagClocks clocks = {(int64) now_ms, now};
 	PoolDiagPools *pools = &sample->pools;
 
-	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
-	{
-		PoolDiagWatched *watched = &sample->breakers[kind];
-
-		add_news(watched, (PoolDiagBreakerKind) kind, POOLDIAG_NO_POOL,
-				 pooldiag_breakers_evaluate(watched, &clocks), &clocks);
-	}
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 	{
 		PoolDiagWatched *watched = &pools->rows[i].watched;
 
 		add_news(watched, POOLDIAG_BREAKER_POOL, i, pooldiag_breakers_evaluate(watched, &clocks),
+				 &clocks);
+	}
+	for (int i = 0; i < POOLDIAG_SERVER_BREAKERS; i++)
+	{
+		PoolDiagBreakerKind kind = server_breakers[i];
+		PoolDiagWatched *watched = &sample->breakers[kind];
+
+		add_news(watched, kind, POOLDIAG_NO_POOL, pooldiag_breakers_evaluate(watched, &clocks),
 				 &clocks);
 	}
 	steer_canary(sample);

@@ -433,8 +433,10 @@ test_ages(void **unused)
 
 		assert_int_equal(aged(&age, 11, POOLDIAG_ACTIVE, stamps[i], 5000).slow, 0);
 		assert_int_equal(aged(&age, 11, POOLDIAG_ACTIVE, stamps[i], 6000).slow, 0);
+		assert_false(age.is_past);
 		result = aged(&age, 11, POOLDIAG_ACTIVE, stamps[i], 6001);
 		assert_int_equal(result.slow, 1);
+		assert_true(age.is_past);
 		assert_int_equal(result.slowest_ms, 1001);
 		assert_int_equal(result.leaks, 0);
 		/* Another statement, another session, another state begin anew. */
@@ -451,7 +453,9 @@ test_ages(void **unused)
 		assert_int_equal(result.oldest_leak_ms, 2001);
 		assert_int_equal(result.slow, 0);
 		/* Idle in between, nothing is left of it. */
+		assert_true(age.is_past);
 		assert_int_equal(aged(&age, 12, POOLDIAG_IDLE, stamps[i] + 2, 15000).leaks, 0);
+		assert_false(age.is_past);
 		assert_int_equal(aged(&age, 12, POOLDIAG_IDLE_IN_TRANSACTION, stamps[i] + 1, 16000).leaks,
 						 0);
 	}
