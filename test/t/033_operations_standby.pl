@@ -137,4 +137,27 @@ pass('alerts are notified');
 $_->quit for @taken;
 
 unlike(slurp_file($standby->logfile), qr/PANIC|TRAP/, 'nothing else went wrong');
+$eye->quit;
+$listener->quit;
+$standby->stop;
+
+# A standby that lets nobody in: no canary is tried, for as long as one elsewhere takes for its tries, and none is missed.
+my $closed = PostgreSQL::Test::Cluster->new('closed');
+$closed->init_from_backup($primary, 'copy', has_streaming => 1);
+$closed->append_conf('postgresql.conf', "hot_standby = off\npooldiag.operation_timeout = 1s\npooldiag.failure_threshold = 1\n");
+$closed->start;
+ok(PoolDiag::Session->refusal($closed), 'hot_standby = off: nobody gets in');
+$eye = observer($primary);
+more_canaries(5);
+$eye->quit;
+$closed->promote;
+$closed->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'not promoted';
+$eye = observer($closed);
+more_canaries(1);
+is(canary()->{failed} + canary()->{timed_out}, 0, 'no try has failed there');
+is($eye->value(q{SELECT count(*) FROM pooldiag.alerts WHERE breaker = 'operations'}), 0, 'the breaker of operations has nothing to tell');
+unlike(slurp_file($closed->logfile), qr/Failed to |"breaker":"operations"/, 'nor has the log');
+ok(health()->{database_connected}, 'and the database is connected');
+$eye->quit;
+$closed->stop;
 done_testing();
