@@ -45,6 +45,8 @@ typedef struct Rule
 static const Rule rules[] = {
 	{"sampler_silent", "pooldiag's sampler is silent", OF_ASKER, NOW, NULL,
 	 pooldiag_advice_sampler_silent},
+	{"operations_failing", "Something that pooldiag does in the background fails", OF_ASKER, NOW,
+	 NULL, pooldiag_advice_operations_failing},
 	{"slots_nearly_full", "Nearly all connection slots are taken", OF_SERVER, NOW,
 	 pooldiag_advice_slots_are_nearly_full, pooldiag_advice_slots_nearly_full},
 	{"refused_connections", "Connections were refused for want of room", OF_SERVER, PAST,

@@ -18,6 +18,8 @@
 
 #include <math.h>
 
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -213,14 +215,16 @@ add_news(PoolDiagWatched *watched, PoolDiagBreakerKind kind, int pool, PoolDiagB
 		news_count++;
 }
 
-/* Has the canary tried, or not, as its breaker stands. */
+/* Has the canary tried, or not, as its breaker stands, and says whether it should be: not where nobody could be let in. */
 static void
 steer_canary(const PoolDiagSample *sample)
 {
 	const PoolDiagWatched *watched = &sample->breakers[POOLDIAG_BREAKER_OPERATIONS];
+	bool may_try =
+		pooldiag_breaker_may_try(&watched->breaker, &watched->rules, (int64) pooldiag_clock_ms());
 
-	pooldiag_canary_hold(
-		!pooldiag_breaker_may_try(&watched->breaker, &watched->rules, (int64) pooldiag_clock_ms()));
+	pooldiag_canary_hold(!may_try);
+	pooldiag_canary_expect(may_try && (!RecoveryInProgress() || HotStandbyActive()));
 }
 
 /*
