@@ -195,7 +195,7 @@ find_beginnings(PoolDiagCase *c)
 	{
 		PoolDiagAdvice *advice = lfirst(cell);
 
-		advice->first_seen = pooldiag_findings_since(&advice->finding);
+		advice->first_seen = pooldiag_findings_since(&advice->finding, c->live->now);
 		if (advice->first_seen == 0 && remembers)
 			advice->first_seen = c->live->now;
 	}

@@ -139,13 +139,36 @@ reload($node);
 $row = fires($eye, 'missing_timeouts', 'info');
 is_deeply([ $row->{subject}, [ sort @{ $row->{evidence}{roles} } ] ], [ 'statement_timeout', [ sort 'app', $eye->value('SELECT session_user') ] ],
 	'missing_timeouts: whose');
+# Who judges it is whoever asks: when nobody has for as long as the window, it begins anew, and is not remembered.
+sub unasked
+{
+	my ($seen) = @_;
+	$eye->poll("SELECT clock_timestamp() > '$seen'::timestamptz + interval '2.1 s'");
+	return;
+}
+my $asked = advice_on($eye, 'missing_timeouts');
+is($asked->{first_seen}, $row->{first_seen}, 'asked again and again it has fired all the time');
+unasked($asked->{last_seen});
+cmp_ok(advice_on($eye, 'missing_timeouts')->{first_seen}, 'gt', $asked->{last_seen}, 'what nobody has asked for in the window begins anew');
+$elsewhere->query('GRANT ALL ON SCHEMA public TO app');
+my $there = client('app', database => 'elsewhere');
+$there->query(q{CREATE TABLE filtered AS SELECT g AS id, g % 5000 AS "group", repeat('z', 200) AS padding FROM generate_series(1, 60000) g});
+$there->query('ANALYZE filtered');
+$there->query(q{SELECT count(*) FROM filtered WHERE "group" = 7}) for 1 .. 3;
+fires($elsewhere, 'missing_index', 'info');
+$there->quit;
+$elsewhere->quit;
+$eye->query('DROP DATABASE elsewhere');
+cmp_ok($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'findings_used'}), '>=', 2, 'what was found in a database that is gone');
+$eye->poll(q{SELECT value FROM pooldiag.self WHERE name = 'findings_used'}, 0);
+pass('makes room, as what nobody asks for does');
+$row = fires($eye, 'missing_timeouts', 'info');
 paste($node, $row);
 leaves($eye, 'missing_timeouts');
 $eye->query('ALTER ROLE app RESET statement_timeout');
 $eye->query('ALTER SYSTEM RESET statement_timeout');
 $eye->query('ALTER ROLE CURRENT_USER RESET statement_timeout');
 reload($node);
-$elsewhere->quit;
 
 # Whoever was granted the view sees what it may see: nothing of others, and what others do is not in it.
 $eye->query('CREATE ROLE viewer LOGIN; GRANT USAGE ON SCHEMA pooldiag TO viewer; GRANT SELECT ON pooldiag.recommendations TO viewer;
