@@ -185,13 +185,13 @@ CREATE VIEW advice AS
 	SELECT severity, rule, (evidence ->> 'connections')::int = (SELECT sum(connections) FROM pooldiag.connection_states) AS connections,
 		evidence -> 'usable_slots' = to_jsonb(usable_slots()) AS usable_slots,
 		evidence -> 'states' = (SELECT jsonb_object_agg(state, connections) FROM pooldiag.connection_states) AS states,
-		regexp_replace(advice, '\d+', 'N', 'g') AS advice, regexp_replace(remedy, '\d{2,}', 'N', 'g') AS remedy
+		regexp_replace(advice, '\d+', 'N', 'g') AS advice,
+		regexp_replace(regexp_replace(remedy, '\(\d+, ''[^'']*'', ''[^'']*''\)', '(<pid>, <start>, <since>)', 'g'), '\d{2,}', 'N', 'g') AS remedy
 	FROM pooldiag.recommendations WHERE rule = 'slots_nearly_full';
 SELECT fill(percent_of_usable(80) - 1);
 SELECT * FROM advice;
 SELECT fill(percent_of_usable(80));
 SELECT * FROM advice \gx
-SELECT remedy FROM pooldiag.recommendations WHERE rule = 'slots_nearly_full' \gexec
 SELECT pooldiag.health() ->> 'status' AS status;
 -- What they are at decides what to do about it: those left open come first.
 SELECT count(dblink_exec(name, 'BEGIN')) * 4 >= usable_slots() AS a_quarter

@@ -27,6 +27,7 @@ pooldiag_advice_add(PoolDiagCase *c, PoolDiagSeverity severity, const char *subj
 	added->rule = c->name;
 	added->subject = subject;
 	added->plain = c->plain;
+	added->on_primary = c->on_primary;
 	added->evidence = "{}";
 	added->finding.rule = c->rule;
 	added->finding.subject = key;
@@ -110,10 +111,10 @@ pooldiag_advice_set_pool(const PoolDiagCase *c, int pool, const char *arguments)
 }
 
 void
-pooldiag_named_begin(PoolDiagNamed *named, bool by_statement)
+pooldiag_named_begin(PoolDiagNamed *named, PoolDiagNamedBy by)
 {
 	named->count = 0;
-	named->by_statement = by_statement;
+	named->by = by;
 	initStringInfo(&named->json);
 	initStringInfo(&named->rows);
 }
@@ -131,9 +132,51 @@ pooldiag_named_add(PoolDiagNamed *named, const PoolDiagBackend *backend, double 
 	pooldiag_json_end(&named->json, '}');
 	appendStringInfo(&named->rows, "%s(%d, '%s'", named->rows.len == 0 ? "" : ", ", backend->pid,
 					 timestamptz_to_str(backend->backend_start));
-	if (named->by_statement)
+	if (named->by == POOLDIAG_BY_STATEMENT)
 		appendStringInfo(&named->rows, ", '%s'", timestamptz_to_str(backend->query_start));
+	else if (named->by == POOLDIAG_BY_STATE)
+		appendStringInfo(&named->rows, ", '%s'", timestamptz_to_str(backend->state_change));
 	appendStringInfoChar(&named->rows, ')');
+}
+
+/* Is it idle, or idle in transaction if that is asked for, and one that the caller may see? Of any pool, or of that one. */
+static bool
+idles(const PoolDiagConnection *connection, int pool, bool in_transaction)
+{
+	PoolDiagState state = connection->backend.state;
+
+	return connection->visible && (pool == POOLDIAG_SUBJECT_SERVER || connection->pool == pool) &&
+		   (in_transaction ? pooldiag_state_in_transaction_idle(state) : state == POOLDIAG_IDLE);
+}
+
+/*
+ * Names the connections of a pool, or of all, that are idle, or idle in transaction, as long as they stay so: as many as
+ * that, or all if it is negative, those that have been for longest first.
+ */
+void
+pooldiag_named_idle(PoolDiagNamed *named, const PoolDiagCase *c, int pool, bool in_transaction,
+					int count)
+{
+	const PoolDiagLive *live = c->live;
+	bool *done = palloc0(sizeof(bool) * Max(live->count, 1));
+
+	pooldiag_named_begin(named, POOLDIAG_BY_STATE);
+	for (int n = 0; count < 0 || n < count; n++)
+	{
+		int oldest = -1;
+
+		for (int i = 0; i < live->count; i++)
+			if (!done[i] && idles(&live->connections[i], pool, in_transaction) &&
+				(oldest < 0 || live->connections[i].backend.state_change <
+								   live->connections[oldest].backend.state_change))
+				oldest = i;
+		if (oldest < 0)
+			break;
+		done[oldest] = true;
+		pooldiag_named_add(
+			named, &live->connections[oldest].backend,
+			pooldiag_seconds_since(live->connections[oldest].backend.state_change, live->now));
+	}
 }
 
 /* Puts those that were named into the evidence. */
@@ -146,15 +189,23 @@ pooldiag_named_put(const PoolDiagNamed *named, StringInfo json)
 	pooldiag_json_int(json, "processes_not_listed", Max(0, named->count - POOLDIAG_MAX_NAMED));
 }
 
-/* A statement that does something to those that were named, and to none that has come in their place. */
+/*
+ * A statement that does something to those that were named, and to none that has come in their place, or that has gone on
+ * since to another statement, or state, if they are named by that.
+ */
 char *
 pooldiag_named_end(const PoolDiagNamed *named, const char *function, const char *condition)
 {
+	static const char *const columns[] = {
+		[POOLDIAG_BY_START] = "",
+		[POOLDIAG_BY_STATEMENT] = ", query_start",
+		[POOLDIAG_BY_STATE] = ", state_change",
+	};
+
 	if (named->rows.len == 0)
 		return NULL;
 	return psprintf("SELECT pid, %s(pid) FROM pg_stat_activity\n"
 					"WHERE (pid, backend_start%s) IN (%s)\n"
 					"  AND %s;",
-					function, named->by_statement ? ", query_start" : "", named->rows.data,
-					condition);
+					function, columns[named->by], named->rows.data, condition);
 }

@@ -31,6 +31,7 @@ typedef struct PoolDiagAdvice
 	const char *evidence; /* JSON, an object */
 	const char *advice;
 	const char *remedy;		/* to paste, or NULL */
+	bool on_primary;		/* it writes a catalog, which a standby can't */
 	TimestampTz first_seen; /* 0: not known */
 	PoolDiagFinding finding;
 } PoolDiagAdvice;
@@ -43,14 +44,23 @@ typedef struct PoolDiagCase
 	int rule;			  /* the one that is at it: its number, and name */
 	const char *name;
 	const char *plain;
+	bool on_primary;
 	List *advice; /* of PoolDiagAdvice */
 } PoolDiagCase;
+
+/* By what a process is named, beside its pid and its own start. */
+typedef enum PoolDiagNamedBy
+{
+	POOLDIAG_BY_START,	   /* nothing else */
+	POOLDIAG_BY_STATEMENT, /* the start of its statement */
+	POOLDIAG_BY_STATE	   /* since when it is in its state */
+} PoolDiagNamedBy;
 
 /* Processes that evidence and remedy name. */
 typedef struct PoolDiagNamed
 {
 	int count;
-	bool by_statement;	 /* each named by the start of its statement as well */
+	PoolDiagNamedBy by;
 	StringInfoData json; /* elements of an array */
 	StringInfoData rows; /* row constructors, safe against reused pids */
 } PoolDiagNamed;
@@ -69,9 +79,11 @@ extern double pooldiag_seconds_since(TimestampTz since, TimestampTz now);
 extern char *pooldiag_advice_pool_literal(const PoolDiagCase *c, int pool);
 extern char *pooldiag_advice_set_pool(const PoolDiagCase *c, int pool, const char *arguments);
 
-extern void pooldiag_named_begin(PoolDiagNamed *named, bool by_statement);
+extern void pooldiag_named_begin(PoolDiagNamed *named, PoolDiagNamedBy by);
 extern void
 pooldiag_named_add(PoolDiagNamed *named, const PoolDiagBackend *backend, double seconds);
+extern void pooldiag_named_idle(PoolDiagNamed *named, const PoolDiagCase *c, int pool,
+								bool in_transaction, int count);
 extern void pooldiag_named_put(const PoolDiagNamed *named, StringInfo json);
 extern char *
 pooldiag_named_end(const PoolDiagNamed *named, const char *function, const char *condition);

@@ -73,6 +73,7 @@ pooldiag_advice_lock_pileup(PoolDiagCase *c, int pool)
 						"coordinates it should end it. Where nobody does any more, one of these "
 						"statements, run in its database, will.";
 		added->remedy = LIST_PREPARED;
+		added->on_primary = true;
 	}
 	else if (connection != NULL && connection->visible &&
 			 connection->backend.state != POOLDIAG_STARTING)
@@ -80,7 +81,7 @@ pooldiag_advice_lock_pileup(PoolDiagCase *c, int pool)
 		bool idle = pooldiag_state_in_transaction_idle(connection->backend.state);
 
 		pooldiag_json_string(&json, "root_state", pooldiag_state_name(connection->backend.state));
-		pooldiag_named_begin(&named, !idle);
+		pooldiag_named_begin(&named, idle ? POOLDIAG_BY_STATE : POOLDIAG_BY_STATEMENT);
 		pooldiag_named_add(&named, &connection->backend,
 						   pooldiag_seconds_since(connection->backend.state_change, c->live->now));
 		pooldiag_named_put(&named, &json);
@@ -131,7 +132,7 @@ judge_pool(PoolDiagCase *c, int pool)
 	StringInfoData json;
 	PoolDiagAdvice *added;
 
-	pooldiag_named_begin(&named, false);
+	pooldiag_named_begin(&named, POOLDIAG_BY_STATE);
 	for (int i = 0; i < live->count; i++)
 	{
 		TimestampTz earliest = 0;

@@ -20,8 +20,9 @@ row_of(const PoolDiagSample *sample, int pool)
 
 /* ---------------------------------------------------------------- pool_exceeds_server ------------ */
 
-static int64
-declared_capacity(const PoolDiagPools *pools)
+/* What all declared pools may open. */
+int64
+pooldiag_advice_declared_capacity(const PoolDiagPools *pools)
 {
 	int64 capacity = 0;
 
@@ -33,14 +34,14 @@ declared_capacity(const PoolDiagPools *pools)
 bool
 pooldiag_advice_pools_exceed_server(const PoolDiagSample *sample, int pool)
 {
-	return declared_capacity(&sample->pools) > pooldiag_backends_usable();
+	return pooldiag_advice_declared_capacity(&sample->pools) > pooldiag_backends_usable();
 }
 
 void
 pooldiag_advice_pool_exceeds_server(PoolDiagCase *c, int pool)
 {
 	const PoolDiagPools *pools = &c->live->sample->pools;
-	int64 capacity = declared_capacity(pools);
+	int64 capacity = pooldiag_advice_declared_capacity(pools);
 	int usable = pooldiag_backends_usable();
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_WARNING, pool, &json);
@@ -88,41 +89,14 @@ pooldiag_advice_pool_is_saturated(const PoolDiagSample *sample, int pool)
 		   saturated_ms(sample, pool) >= Min(POOLDIAG_SATURATED_MS, row->limits.timeout_ms);
 }
 
-/* The connections of the pool in that state; the surplus ones, if that is not negative, longest in it first. */
-static void
-name_those_in(const PoolDiagCase *c, int pool, PoolDiagState state, int surplus,
-			  PoolDiagNamed *named)
-{
-	const PoolDiagLive *live = c->live;
-	bool *done = palloc0(sizeof(bool) * Max(live->count, 1));
-
-	pooldiag_named_begin(named, false);
-	for (int n = 0; surplus < 0 || n < surplus; n++)
-	{
-		int oldest = -1;
-
-		for (int i = 0; i < live->count; i++)
-			if (!done[i] && live->connections[i].pool == pool &&
-				live->connections[i].backend.state == state &&
-				(oldest < 0 || live->connections[i].backend.state_change <
-								   live->connections[oldest].backend.state_change))
-				oldest = i;
-		if (oldest < 0)
-			break;
-		done[oldest] = true;
-		pooldiag_named_add(
-			named, &live->connections[oldest].backend,
-			pooldiag_seconds_since(live->connections[oldest].backend.state_change, live->now));
-	}
-}
-
 void
 pooldiag_advice_pool_saturated(PoolDiagCase *c, int pool)
 {
 	const PoolDiagPool *row = row_of(c->live->sample, pool);
 	const PoolDiagPoolLimits *limits = &row->limits;
 	int checked_out = pooldiag_tally_checked_out(&row->tally);
-	int held = row->tally.by_state[POOLDIAG_IDLE_IN_TRANSACTION];
+	int held = row->tally.by_state[POOLDIAG_IDLE_IN_TRANSACTION] +
+			   row->tally.by_state[POOLDIAG_IDLE_IN_TRANSACTION_ABORTED];
 	int64 ms = saturated_ms(c->live->sample, pool);
 	bool past_timeout = ms >= limits->timeout_ms;
 	PoolDiagNamed named;
@@ -141,14 +115,14 @@ pooldiag_advice_pool_saturated(PoolDiagCase *c, int pool)
 	pooldiag_json_int(&json, "idle_in_transaction", held);
 	if (held * 2 >= checked_out)
 	{
-		name_those_in(c, pool, POOLDIAG_IDLE_IN_TRANSACTION, -1, &named);
+		pooldiag_named_idle(&named, c, pool, true, -1);
 		pooldiag_named_put(&named, &json);
 		added->advice = "Most of them are idle in transaction: the application holds them and does "
 						"something else. A larger pool would be held in the same way. End the "
 						"transactions that nobody works in, and commit before anything slow that "
 						"is not the database.";
 		added->remedy =
-			pooldiag_named_end(&named, "pg_terminate_backend", "state = 'idle in transaction'");
+			pooldiag_named_end(&named, "pg_terminate_backend", "state LIKE 'idle in transaction%'");
 	}
 	else
 	{
@@ -236,7 +210,7 @@ pooldiag_advice_leak_growth(PoolDiagCase *c, int pool)
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_WARNING, pool, &json);
 
-	name_those_in(c, pool, POOLDIAG_IDLE, surplus, &named);
+	pooldiag_named_idle(&named, c, pool, false, surplus);
 	added->title = psprintf("Connections of pool %s have risen from %.0f to %d in an hour, and "
 							"what they do has not",
 							added->subject, growth->connections_from, row->tally.connections);
@@ -334,7 +308,7 @@ pooldiag_advice_not_recycled(PoolDiagCase *c, int pool)
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_INFO, pool, &json);
 
-	pooldiag_named_begin(&named, false);
+	pooldiag_named_begin(&named, POOLDIAG_BY_START);
 	for (int i = 0; i < live->count; i++)
 	{
 		const PoolDiagBackend *backend = &live->connections[i].backend;

@@ -7,6 +7,8 @@
 
 #include "advice.h"
 
+extern int64 pooldiag_advice_declared_capacity(const PoolDiagPools *pools);
+
 extern bool pooldiag_advice_pools_exceed_server(const PoolDiagSample *sample, int pool);
 extern void pooldiag_advice_pool_exceeds_server(PoolDiagCase *c, int pool);
 extern bool pooldiag_advice_pool_is_saturated(const PoolDiagSample *sample, int pool);

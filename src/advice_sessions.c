@@ -39,20 +39,21 @@ is_slow_holder(const PoolDiagCounted *counted, const PoolDiagPoolLimits *limits,
 		   pooldiag_is_slow(counted, limits, now);
 }
 
-/* Lists the processes of a pool; of a slow holder its statement is named too, by its start. */
+/* Lists the processes of a pool; what each is at is named too, by its start. */
 static void
-list_processes(const PoolDiagLive *live, int pool, Is is, bool by_statement, Processes *listed)
+list_processes(const PoolDiagLive *live, int pool, Is is, PoolDiagNamedBy by, Processes *listed)
 {
 	const PoolDiagPoolLimits *limits = &live->sample->pools.rows[pool].limits;
 
 	memset(listed, 0, sizeof(*listed));
-	pooldiag_named_begin(&listed->named, by_statement);
+	pooldiag_named_begin(&listed->named, by);
 	listed->pids = palloc(sizeof(int) * Max(live->count, 1));
 	for (int i = 0; i < live->count; i++)
 	{
 		const PoolDiagBackend *backend = &live->connections[i].backend;
 		PoolDiagCounted counted = pooldiag_sample_counted(backend);
-		TimestampTz since = by_statement ? backend->query_start : backend->state_change;
+		TimestampTz since =
+			by == POOLDIAG_BY_STATEMENT ? backend->query_start : backend->state_change;
 
 		if (live->connections[i].pool != pool || !is(&counted, limits, live->now))
 			continue;
@@ -92,7 +93,7 @@ pooldiag_advice_leak_suspects(PoolDiagCase *c, int pool)
 	StringInfoData json;
 	PoolDiagAdvice *added;
 
-	list_processes(c->live, pool, pooldiag_is_leak, false, &listed);
+	list_processes(c->live, pool, pooldiag_is_leak, POOLDIAG_BY_STATE, &listed);
 	waiting = pooldiag_locks_waiting_behind(pooldiag_advice_locks(c), listed.pids, listed.npids);
 	added = pooldiag_advice_on(c, waiting > 0 ? POOLDIAG_CRITICAL : POOLDIAG_WARNING, pool, &json);
 	added->title = psprintf("%d connection%s of pool %s idle in transaction, for up to %.0f s",
@@ -127,7 +128,7 @@ pooldiag_advice_aborted_transactions(PoolDiagCase *c, int pool)
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_WARNING, pool, &json);
 
-	list_processes(c->live, pool, pooldiag_is_aborted, false, &listed);
+	list_processes(c->live, pool, pooldiag_is_aborted, POOLDIAG_BY_STATE, &listed);
 	added->title = psprintf("%d connection%s of pool %s in a failed transaction, for up to %.0f s",
 							aborted, pooldiag_plural(aborted), added->subject, longest);
 	pooldiag_json_int(&json, "connections", aborted);
@@ -163,7 +164,7 @@ pooldiag_advice_slow_holders(PoolDiagCase *c, int pool)
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_WARNING, pool, &json);
 
-	list_processes(c->live, pool, is_slow_holder, true, &listed);
+	list_processes(c->live, pool, is_slow_holder, POOLDIAG_BY_STATEMENT, &listed);
 	added->title = psprintf("%d statement%s of pool %s running for up to %.0f s, holding %s", slow,
 							pooldiag_plural(slow), added->subject, longest,
 							slow == 1 ? "its connection" : "their connections");
@@ -315,7 +316,7 @@ judge_sessions(PoolDiagCase *c)
 	pooldiag_json_string(&json, "state", pooldiag_state_name(oldest->backend.state));
 	pooldiag_json_number(&json, "xact_seconds",
 						 pooldiag_seconds_since(oldest->backend.xact_start, live->now), 1);
-	pooldiag_named_begin(&named, false);
+	pooldiag_named_begin(&named, POOLDIAG_BY_START);
 	pooldiag_named_add(&named, &oldest->backend,
 					   pooldiag_seconds_since(oldest->backend.xact_start, live->now));
 	pooldiag_named_put(&named, &json);
@@ -351,6 +352,7 @@ judge_prepared(PoolDiagCase *c)
 				 "it should end it; where nobody does any more, one of these "
 				 "statements, run in its database, will.",
 				 held_back);
+	added->on_primary = true;
 	added->remedy = "SELECT database, owner, prepared, age(transaction) AS transactions_since,\n"
 					"  format('ROLLBACK PREPARED %L;', gid) AS to_roll_back\n"
 					"FROM pg_prepared_xacts ORDER BY transactions_since DESC;";

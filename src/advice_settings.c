@@ -7,6 +7,11 @@
 #include "utils/builtins.h"
 
 #include "advice_settings.h"
+#include "canary.h"
+#include "clock.h"
+#include "operation.h"
+#include "settings.h"
+#include "shared.h"
 #include "text.h"
 #include "thresholds.h"
 #include "timeouts.h"
@@ -166,4 +171,93 @@ pooldiag_advice_sampler_silent(PoolDiagCase *c, int pool)
 		"still. The server's log says why the \"pooldiag sampler\" worker does not run; "
 		"it needs a free slot of \"max_worker_processes\".";
 	added->remedy = "SELECT name, value FROM pooldiag.self WHERE name LIKE 'sampler%';";
+}
+
+/* ---------------------------------------------------------------- operations_failing ------------- */
+
+/* What comes of it when one fails, and what to do; last_error, in its evidence, says why. */
+static const char *const operation_advice[POOLDIAG_OPERATIONS] = {
+	[POOLDIAG_OPERATION_STATE_FILE] = "Counters, peaks and history are not saved: what has come "
+									  "since the last save is gone when the "
+									  "server ends. See to space and permissions of pg_stat in the "
+									  "data directory, and to its disk.",
+	[POOLDIAG_OPERATION_JOURNAL] =
+		"Alerts and incidents are not written down: those since then are gone when the server "
+		"ends, "
+		"but for their lines in the server's log. See to space and permissions of pg_stat in the "
+		"data directory, and to its disk.",
+	[POOLDIAG_OPERATION_CANARY] =
+		"What an application does, to connect, run a statement and commit, fails or takes too "
+		"long. "
+		"If applications are well, it is the canary's alone: pooldiag.database may be none to "
+		"connect to, or max_worker_processes too small. If they hang too, it is what a commit "
+		"waits "
+		"for: the disk of WAL, or a synchronous standby that is gone.",
+	[POOLDIAG_OPERATION_NOTIFY] =
+		"Who listens is not told of alerts, which are in pooldiag.alerts and in the server's log "
+		"all "
+		"the same. pooldiag.database may be none to connect to, max_worker_processes too small, or "
+		"the server's queue of notifications full, as a session that listens is in a transaction.",
+	[POOLDIAG_OPERATION_LIMITS] = "Whoever asks over HTTP is told of limits of roles and databases "
+								  "as they were read last, or "
+								  "not at all. pooldiag.database may be none to connect to, or "
+								  "max_worker_processes too small.",
+};
+
+static void
+judge_operation(PoolDiagCase *c, PoolDiagOperationKind kind)
+{
+	const char *name = pooldiag_operation_name(kind);
+	PoolDiagOperationFigures figures;
+	PoolDiagAdvice *added;
+	StringInfoData json;
+	double silence = kind == POOLDIAG_OPERATION_CANARY ? pooldiag_canary_silence() : 0;
+	double running;
+
+	pooldiag_operation_read(kind, &figures);
+	running = figures.running ? (pooldiag_clock_ms() - figures.started_ms) / 1e3 : 0;
+	if (silence == 0 && !figures.overdue &&
+		figures.consecutive_failures < POOLDIAG_OPERATIONS_FAILURES)
+		return;
+	added = pooldiag_advice_add(c, POOLDIAG_WARNING, name, pooldiag_advice_key(name));
+	if (silence > 0)
+		added->title = psprintf("The canary has not been tried for %.0f s", silence);
+	else if (figures.overdue)
+		added->title =
+			psprintf("Operation %s has not ended for %.0f s, which is too long", name, running);
+	else
+		added->title = psprintf("Operation %s has failed " INT64_FORMAT " times in a row", name,
+								figures.consecutive_failures);
+	initStringInfo(&json);
+	pooldiag_json_begin(&json, NULL, '{');
+	pooldiag_json_int(&json, "succeeded", figures.succeeded);
+	pooldiag_json_int(&json, "failed", figures.failed);
+	pooldiag_json_int(&json, "timed_out", figures.timed_out);
+	pooldiag_json_int(&json, "consecutive_failures", figures.consecutive_failures);
+	if (figures.running)
+		pooldiag_json_number(&json, "running_seconds", running, 1);
+	if (silence > 0)
+		pooldiag_json_number(&json, "silent_seconds", silence, 1);
+	if (figures.last_error[0] == '\0')
+		pooldiag_json_null(&json, "last_error");
+	else
+		pooldiag_json_string(&json, "last_error", figures.last_error);
+	pooldiag_advice_done(added, &json);
+	added->advice =
+		silence > 0 ? "Nobody knows whether an application could work now, and alerts may be "
+					  "neither logged nor notified: the \"pooldiag operations\" worker hangs, or "
+					  "does not run. The server's log says why; it needs a free slot of "
+					  "\"max_worker_processes\"."
+					: operation_advice[kind];
+	added->remedy = "SELECT * FROM pooldiag.operations;";
+}
+
+/* Of the server's own workings; their errors may name what is for those who may see all. */
+void
+pooldiag_advice_operations_failing(PoolDiagCase *c, int pool)
+{
+	if (pooldiag_control == NULL || !c->live->sees_all)
+		return;
+	for (int kind = 0; kind < POOLDIAG_OPERATIONS; kind++)
+		judge_operation(c, (PoolDiagOperationKind) kind);
 }

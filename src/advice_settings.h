@@ -12,6 +12,7 @@ extern void pooldiag_advice_memory_at_risk(PoolDiagCase *c, int pool);
 
 /* Of whoever asks. */
 extern void pooldiag_advice_sampler_silent(PoolDiagCase *c, int pool);
+extern void pooldiag_advice_operations_failing(PoolDiagCase *c, int pool);
 
 /* Of the catalog. */
 extern void pooldiag_advice_missing_timeouts(PoolDiagCase *c, int pool);

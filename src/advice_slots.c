@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
+#include "advice_pools.h"
 #include "advice_slots.h"
 #include "compat.h"
 #include "quotas.h"
@@ -29,6 +30,19 @@ pooldiag_advice_slots_are_nearly_full(const PoolDiagSample *sample, int pool)
 		   (int64) pooldiag_backends_usable() * POOLDIAG_SLOTS_WARNING_PERCENT;
 }
 
+/* A remedy that ends those that were named. A caller that may not see them gets to see who it is that holds slots. */
+static void
+free_slots(PoolDiagAdvice *added, const PoolDiagNamed *named, StringInfo json,
+		   const char *condition)
+{
+	pooldiag_named_put(named, json);
+	added->remedy = pooldiag_named_end(named, "pg_terminate_backend", condition);
+	if (added->remedy == NULL)
+		added->remedy = "SELECT datname, usename, application_name, connections, idle, "
+						"idle_in_transaction\n"
+						"FROM pooldiag.connection_groups ORDER BY connections DESC;";
+}
+
 void
 pooldiag_advice_slots_nearly_full(PoolDiagCase *c, int pool)
 {
@@ -38,6 +52,9 @@ pooldiag_advice_slots_nearly_full(PoolDiagCase *c, int pool)
 	int held = server->by_state[POOLDIAG_IDLE_IN_TRANSACTION] +
 			   server->by_state[POOLDIAG_IDLE_IN_TRANSACTION_ABORTED];
 	double percent = 100.0 * server->connections / usable;
+	/* So many fewer, and the rule doesn't fire. */
+	int surplus = server->connections - (usable * POOLDIAG_SLOTS_WARNING_PERCENT - 1) / 100;
+	PoolDiagNamed named;
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(
 		c, percent >= POOLDIAG_SLOTS_CRITICAL_PERCENT ? POOLDIAG_CRITICAL : POOLDIAG_WARNING, pool,
@@ -52,26 +69,29 @@ pooldiag_advice_slots_nearly_full(PoolDiagCase *c, int pool)
 	for (int state = 0; state < POOLDIAG_STATES; state++)
 		pooldiag_json_int(&json, pooldiag_state_name(state), server->by_state[state]);
 	pooldiag_json_end(&json, '}');
-	pooldiag_advice_done(added, &json);
 	if (held * 4 >= server->connections)
 	{
-		added->advice =
-			psprintf("%d connections are idle in transaction: the application holds them without "
-					 "using them. Find who in pooldiag.leaks, free the slots, then mend the code "
-					 "that neither commits nor rolls back.",
-					 held);
-		added->remedy = "SELECT pid, pg_terminate_backend(pid) FROM pooldiag.leaks;";
+		pooldiag_named_idle(&named, c, POOLDIAG_SUBJECT_SERVER, true, surplus);
+		added->advice = psprintf(
+			"%d connections are idle in transaction: the application holds them without "
+			"using them. This ends those that have been for longest, as many as it takes, "
+			"unless they go on; then mend the code that neither commits nor rolls back "
+			"before it does something else. pooldiag.leaks has the last statement of those "
+			"that are suspects.",
+			held);
+		free_slots(added, &named, &json, "state LIKE 'idle in transaction%'");
 	}
 	else if (idle * 2 >= server->connections)
 	{
+		pooldiag_named_idle(&named, c, POOLDIAG_SUBJECT_SERVER, false, surplus);
 		added->advice =
 			psprintf("%d connections are idle: the pools keep more than they use. Lower their size "
 					 "(see pooldiag.pools and pooldiag.connection_groups) or share them through a "
 					 "pooler in transaction mode; that goes further than a larger "
-					 "max_connections.",
+					 "max_connections. This ends those that have been idle for longest, as many as "
+					 "it takes for now; pools open new ones when they need them.",
 					 idle);
-		added->remedy = "SELECT pid, pg_terminate_backend(pid) FROM pooldiag.connections "
-						"WHERE state = 'idle' AND state_age > interval '10 min';";
+		free_slots(added, &named, &json, "state = 'idle'");
 	}
 	else
 	{
@@ -81,6 +101,7 @@ pooldiag_advice_slots_nearly_full(PoolDiagCase *c, int pool)
 								 "server is restarted",
 								 MaxConnections + Max(MaxConnections / 4, 10));
 	}
+	pooldiag_advice_done(added, &json);
 }
 
 /* ---------------------------------------------------------------- refused_connections ------------ */
@@ -235,10 +256,22 @@ connections_needed(const PoolDiagSample *sample)
 	return (int) Max(sample->past.most_connections, sample->connections_peak.value);
 }
 
+/* What to come down to: room for as many again, and for all that the declared pools may open. */
+static int64
+connections_enough(const PoolDiagSample *sample)
+{
+	int64 enough = (int64) connections_needed(sample) * POOLDIAG_OVERSIZED_ROOM_PERCENT / 100;
+	int64 declared =
+		pooldiag_advice_declared_capacity(&sample->pools) + pooldiag_backends_reserved();
+
+	return Max(Max(enough, declared), POOLDIAG_OVERSIZED_SERVER_FLOOR);
+}
+
 bool
 pooldiag_advice_has_too_many_slots(const PoolDiagSample *sample, int pool)
 {
 	return MaxConnections >= POOLDIAG_OVERSIZED_SERVER_LEAST &&
+		   connections_enough(sample) < MaxConnections &&
 		   sample->past.known_seconds >= POOLDIAG_OVERSIZED_HOURS * 3600.0 &&
 		   (int64) connections_needed(sample) * 100 <=
 			   (int64) pooldiag_backends_usable() * POOLDIAG_OVERSIZED_PERCENT;
@@ -249,7 +282,6 @@ pooldiag_advice_max_connections_oversized(PoolDiagCase *c, int pool)
 {
 	const PoolDiagSample *sample = c->live->sample;
 	int most = connections_needed(sample);
-	int enough = Max(most * POOLDIAG_OVERSIZED_ROOM_PERCENT / 100, POOLDIAG_OVERSIZED_SERVER_FLOOR);
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_INFO, pool, &json);
 
@@ -260,14 +292,15 @@ pooldiag_advice_max_connections_oversized(PoolDiagCase *c, int pool)
 	pooldiag_json_int(&json, "peak_connections", most);
 	pooldiag_json_number(&json, "known_seconds", sample->past.known_seconds, 0);
 	pooldiag_advice_done(added, &json);
-	added->advice = "Each slot costs shared memory, and lets more in at once than the machine can "
-					"serve when something goes wrong: a limit that is never tested protects "
-					"nothing. Come down to what is needed, with room for a bad day; on a standby "
-					"the setting must not be below the primary's, so change the primary first.";
-	added->remedy =
-		psprintf("ALTER SYSTEM SET max_connections = %d; -- takes effect when the server "
-				 "is restarted",
-				 enough);
+	added->advice =
+		"Each slot costs shared memory, and lets more in at once than the machine can "
+		"serve when something goes wrong: a limit that is never tested protects "
+		"nothing. Come down to what is needed, with room for a bad day and for all that "
+		"declared pools may open; on a standby the setting must not be below the primary's, so "
+		"change the primary first.";
+	added->remedy = psprintf("ALTER SYSTEM SET max_connections = " INT64_FORMAT
+							 "; -- takes effect when the server is restarted",
+							 connections_enough(sample));
 }
 
 /* ---------------------------------------------------------------- role_or_database_limit --------- */

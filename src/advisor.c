@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+
 #include "advice_index.h"
 #include "advice_locks.h"
 #include "advice_pools.h"
@@ -28,16 +30,17 @@ typedef enum RuleKind
 	OF_CATALOG /* a catalog: only in a session with a database */
 } RuleKind;
 
-/* What the rules of a sample look at. */
-#define NOW 0x00  /* the present alone: also without preloading */
-#define PAST 0x01 /* what only the sampler knows */
+/* What the rules of a sample look at, and what remedies write. */
+#define NOW 0x00		/* the present alone: also without preloading */
+#define PAST 0x01		/* what only the sampler knows */
+#define ON_PRIMARY 0x02 /* the remedy writes a catalog, which a standby can't */
 
 typedef struct Rule
 {
 	const char *name;
 	const char *plain; /* what it says in a sentence that names nobody */
 	RuleKind kind;
-	int looks_at;
+	int flags;
 	bool (*fires)(const PoolDiagSample *sample, int pool); /* NULL: say decides */
 	void (*say)(PoolDiagCase *c, int pool);
 } Rule;
@@ -45,12 +48,14 @@ typedef struct Rule
 static const Rule rules[] = {
 	{"sampler_silent", "pooldiag's sampler is silent", OF_ASKER, NOW, NULL,
 	 pooldiag_advice_sampler_silent},
+	{"operations_failing", "Something that pooldiag does in the background fails", OF_ASKER, NOW,
+	 NULL, pooldiag_advice_operations_failing},
 	{"slots_nearly_full", "Nearly all connection slots are taken", OF_SERVER, NOW,
 	 pooldiag_advice_slots_are_nearly_full, pooldiag_advice_slots_nearly_full},
 	{"refused_connections", "Connections were refused for want of room", OF_SERVER, PAST,
 	 pooldiag_advice_were_refused, pooldiag_advice_refused_connections},
-	{"role_or_database_limit", "A role or database is near its connection limit", OF_ASKER, NOW,
-	 NULL, pooldiag_advice_role_or_database_limit},
+	{"role_or_database_limit", "A role or database is near its connection limit", OF_ASKER,
+	 NOW | ON_PRIMARY, NULL, pooldiag_advice_role_or_database_limit},
 	{"pool_exceeds_server", "The declared pools exceed the server's slots", OF_SERVER, NOW,
 	 pooldiag_advice_pools_exceed_server, pooldiag_advice_pool_exceeds_server},
 	{"pool_saturated", "A pool is saturated", OF_POOL, PAST, pooldiag_advice_pool_is_saturated,
@@ -83,7 +88,7 @@ static const Rule rules[] = {
 	 pooldiag_advice_pool_is_unrecycled, pooldiag_advice_not_recycled},
 	{"stale_clients", "Clients that are gone would be noticed late", OF_ASKER, NOW, NULL,
 	 pooldiag_advice_stale_clients},
-	{"missing_timeouts", "Sessions have no timeouts", OF_CATALOG, NOW, NULL,
+	{"missing_timeouts", "Sessions have no timeouts", OF_CATALOG, NOW | ON_PRIMARY, NULL,
 	 pooldiag_advice_missing_timeouts},
 	{"no_reserved_slots", "No slot is reserved for superusers", OF_SERVER, PAST,
 	 pooldiag_advice_has_no_reserve, pooldiag_advice_no_reserved_slots},
@@ -91,8 +96,8 @@ static const Rule rules[] = {
 	 pooldiag_advice_has_too_many_slots, pooldiag_advice_max_connections_oversized},
 	{"memory_at_risk", "Memory could run out with all connections at work", OF_SERVER, PAST,
 	 pooldiag_advice_memory_is_at_risk, pooldiag_advice_memory_at_risk},
-	{"missing_index", "Slow statements scan tables for want of an index", OF_CATALOG, NOW, NULL,
-	 pooldiag_advice_missing_index},
+	{"missing_index", "Slow statements scan tables for want of an index", OF_CATALOG,
+	 NOW | ON_PRIMARY, NULL, pooldiag_advice_missing_index},
 	{"read_heavy", "The load is mostly reads", OF_SERVER, PAST, pooldiag_advice_mostly_reads,
 	 pooldiag_advice_read_heavy},
 	{"statement_logging", "The server is busy, and no duration is logged", OF_SERVER, PAST,
@@ -147,8 +152,9 @@ ask_of_sample(PoolDiagCase *c, const Rule *rule)
 {
 	const PoolDiagSample *sample = c->live->sample;
 
-	if (rule->looks_at == PAST && (!c->live->sampled || pooldiag_live_sampler_is_silent(c->live) ||
-								   (rule->kind == OF_POOL && !c->live->sees_all)))
+	if ((rule->flags & PAST) != 0 &&
+		(!c->live->sampled || pooldiag_live_sampler_is_silent(c->live) ||
+		 (rule->kind == OF_POOL && !c->live->sees_all)))
 		return;
 	if (rule->kind == OF_SERVER)
 	{
@@ -182,6 +188,23 @@ note(PoolDiagCase *c, int rule, int first)
 	pfree(noted);
 }
 
+/* What writes a catalog can be done on the primary only: on a standby the remedy says so. */
+static void
+direct_remedies(const List *advice)
+{
+	ListCell *cell;
+
+	if (!RecoveryInProgress())
+		return;
+	foreach (cell, advice)
+	{
+		PoolDiagAdvice *of = lfirst(cell);
+
+		if (of->on_primary && of->remedy != NULL)
+			of->remedy = psprintf("-- on the primary:\n%s", of->remedy);
+	}
+}
+
 /* Since when each has fired: what nobody has seen before is seen now, where there is somebody who remembers it. */
 static void
 find_beginnings(PoolDiagCase *c)
@@ -193,7 +216,7 @@ find_beginnings(PoolDiagCase *c)
 	{
 		PoolDiagAdvice *advice = lfirst(cell);
 
-		advice->first_seen = pooldiag_findings_since(&advice->finding);
+		advice->first_seen = pooldiag_findings_since(&advice->finding, c->live->now);
 		if (advice->first_seen == 0 && remembers)
 			advice->first_seen = c->live->now;
 	}
@@ -231,6 +254,7 @@ pooldiag_advisor_advise(PoolDiagLive *live)
 		c.rule = rule;
 		c.name = rules[rule].name;
 		c.plain = rules[rule].plain;
+		c.on_primary = (rules[rule].flags & ON_PRIMARY) != 0;
 		switch (rules[rule].kind)
 		{
 			case OF_SERVER:
@@ -247,6 +271,7 @@ pooldiag_advisor_advise(PoolDiagLive *live)
 		}
 	}
 	find_beginnings(&c);
+	direct_remedies(c.advice);
 	if (c.advice == NIL)
 	{
 		PoolDiagAdvice *added;

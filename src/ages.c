@@ -23,6 +23,7 @@ pooldiag_ages_add(PoolDiagAged *aged, PoolDiagAge *age, int pid, const PoolDiagC
 	int64_t stamp = running ? counted->query_start : counted->state_change;
 	int64_t ms;
 
+	age->is_past = false;
 	if (!running && !pooldiag_state_in_transaction_idle(counted->state))
 	{
 		age->pid = 0;
@@ -36,13 +37,16 @@ pooldiag_ages_add(PoolDiagAged *aged, PoolDiagAge *age, int pid, const PoolDiagC
 	}
 	age->state = counted->state;
 	ms = now_ms - age->first_ms;
-	if (running && ms > limits->slow_ms)
+	age->is_past = ms > (running ? limits->slow_ms : limits->leak_ms);
+	if (!age->is_past)
+		return;
+	if (running)
 	{
 		aged->slow++;
 		if (ms > aged->slowest_ms)
 			aged->slowest_ms = ms;
 	}
-	else if (!running && ms > limits->leak_ms)
+	else
 	{
 		aged->leaks++;
 		if (ms > aged->oldest_leak_ms)

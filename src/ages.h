@@ -16,6 +16,7 @@ typedef struct PoolDiagAge
 	PoolDiagState state;
 	int64_t stamp;	  /* the server's instant of it, which only tells one thing from the next */
 	int64_t first_ms; /* when it was first seen, of the monotonic clock */
+	bool is_past;	  /* when it was seen last, it was older than its pool's threshold */
 } PoolDiagAge;
 
 /* Connections of which breakers want to know. */

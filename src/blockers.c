@@ -260,6 +260,16 @@ pooldiag_blockers_read(void)
 	return blockers;
 }
 
+/*
+ * Is it the startup process, which holds on a standby what transactions of the primary hold there? Of processes without a
+ * slot in the status array's first part, no other takes heavyweight locks.
+ */
+bool
+pooldiag_blockers_is_replay(const PoolDiagRoot *root)
+{
+	return root->pid != POOLDIAG_PREPARED_TRANSACTION && root->procno >= MaxBackends;
+}
+
 /* The same as a session that asks has it, of which it lacks what could not be read, and who holds what. */
 PoolDiagLocks *
 pooldiag_blockers_locks(void)

@@ -26,6 +26,7 @@ typedef struct PoolDiagBlockers
 } PoolDiagBlockers;
 
 extern PoolDiagBlockers *pooldiag_blockers_read(void);
+extern bool pooldiag_blockers_is_replay(const PoolDiagRoot *root);
 extern PoolDiagLocks *pooldiag_blockers_locks(void);
 
 #endif /* POOLDIAG_BLOCKERS_H */

@@ -88,6 +88,7 @@ observe(PoolDiagWatched *watched, double value, double part, double whole)
 		watched->worst_whole = whole;
 	}
 	watched->observed = true;
+	watched->stands = true;
 }
 
 /* What a sample says; NaN where it says nothing. Until it is evaluated, the highest value counts. */
@@ -104,11 +105,11 @@ pooldiag_breakers_observe_share(PoolDiagWatched *watched, double part, double wh
 	observe(watched, whole > 0 ? 100 * part / whole : NAN, part, whole);
 }
 
-/* Nothing was seen since the last evaluation: what that one judged counts on. */
+/* Nothing was seen since the last evaluation: what that one judged counts on, unless a person has ordered something since. */
 void
 pooldiag_breakers_observe_again(PoolDiagWatched *watched)
 {
-	if (!watched->observed && watched->evaluated)
+	if (!watched->observed && watched->evaluated && watched->stands)
 		observe(watched, watched->value, watched->part, watched->whole);
 }
 
@@ -175,9 +176,9 @@ pooldiag_breakers_obey(PoolDiagWatched *watched, PoolDiagOrder order, int64_t du
 			watched->silenced_until_ms = duration_ms > 0 ? clocks->ms + duration_ms : 0;
 			break;
 	}
-	/* What was observed under the old state is not held against the new one. */
+	/* What was observed under the old state is not held against the new one, now or later. */
 	if (order != POOLDIAG_ORDER_SILENCE)
-		watched->observed = false;
+		watched->observed = watched->stands = false;
 	return note(watched, event, clocks);
 }
 

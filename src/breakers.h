@@ -64,6 +64,7 @@ typedef struct PoolDiagWatched
 	double part;	/* of which that is the share; only of those that watch one */
 	double whole;
 
+	bool stands;   /* what it has seen last still counts: no order has come since */
 	bool observed; /* since the last evaluation: is there anything, */
 	double worst;  /* and the highest; NaN as above */
 	double worst_part;

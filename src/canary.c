@@ -13,7 +13,8 @@
  * brought about. What others wrote while the canary committed, or just before a checkpoint, may be missed: then it is
  * their next write that counts.
  *
- * While the breaker of operations is open, the sampler holds it.
+ * While the breaker of operations is open, the sampler holds it. The sampler also says since when tries are to be expected,
+ * so that whoever asks notices when there are none, as nobody makes them.
  */
 #include "postgres.h"
 
@@ -30,13 +31,22 @@
 #include "utils/timestamp.h"
 
 #include "canary.h"
+#include "clock.h"
 #include "operation.h"
+#include "readiness.h"
 #include "settings.h"
 #include "worker.h"
 
+/* Beyond its interval and its timeout, how late a try may begin. */
+#define GRACE_MS 2000
+
 typedef struct Canary
 {
-	pg_atomic_uint32 held; /* the sampler's */
+	/* The sampler's. */
+	pg_atomic_uint32 held;
+	pg_atomic_uint64
+		not_expected_ms;		  /* when no try was to be expected, the last time; 0: never yet */
+	pg_atomic_uint64 patience_ms; /* from then, or from the last try on, until there is one */
 	/* The process's: up to where all that was written was written before its last try, or by it. */
 	uint64 next_xid;
 	XLogRecPtr wal;
@@ -54,8 +64,11 @@ void
 pooldiag_canary_attach(char *at, bool made)
 {
 	canary = (Canary *) at;
-	if (made)
-		pg_atomic_init_u32(&canary->held, 0);
+	if (!made)
+		return;
+	pg_atomic_init_u32(&canary->held, 0);
+	pg_atomic_init_u64(&canary->not_expected_ms, 0);
+	pg_atomic_init_u64(&canary->patience_ms, 0);
 }
 
 /* It is not to be tried, or is again. */
@@ -64,6 +77,19 @@ pooldiag_canary_hold(bool hold)
 {
 	if (pg_atomic_exchange_u32(&canary->held, hold) != (uint32) hold)
 		pooldiag_worker_wake(POOLDIAG_OPERATIONS_WORKER);
+}
+
+/* Tries are to be expected, or not: as it is held, or as nobody could be let in. To be called again and again. */
+void
+pooldiag_canary_expect(bool expected)
+{
+	uint64 patience =
+		(uint64) pooldiag_operation_interval + (uint64) pooldiag_operation_timeout + GRACE_MS;
+
+	/* Where the settings have just become shorter, they count from now on. */
+	if (!expected || pg_atomic_read_u64(&canary->patience_ms) != patience)
+		pg_atomic_write_u64(&canary->not_expected_ms, (uint64) pooldiag_clock_ms());
+	pg_atomic_write_u64(&canary->patience_ms, patience);
 }
 
 bool
@@ -154,9 +180,34 @@ pooldiag_canary_run(void)
 	canary->wal = GetLastImportantRecPtr();
 }
 
+static double
+silence(const PoolDiagOperationFigures *figures)
+{
+	double not_expected_ms = (double) pg_atomic_read_u64(&canary->not_expected_ms);
+	double ms = pooldiag_clock_ms() - Max(figures->started_ms, not_expected_ms);
+
+	if (figures->running || not_expected_ms == 0 || pooldiag_canary_is_held() ||
+		ms <= (double) pg_atomic_read_u64(&canary->patience_ms) || !pooldiag_readiness_accepts())
+		return 0;
+	return ms / 1000;
+}
+
 /*
- * Did its last try succeed in time? One that is late has not, whoever may have judged that, or is stopped himself; before the
- * first one has ended nothing speaks against it.
+ * For how many seconds nobody has begun a try, where that is longer than it should ever be, on a server that lets sessions
+ * in: then the operations worker hangs, or is not there. Else 0.
+ */
+double
+pooldiag_canary_silence(void)
+{
+	PoolDiagOperationFigures figures;
+
+	pooldiag_operation_read(POOLDIAG_OPERATION_CANARY, &figures);
+	return silence(&figures);
+}
+
+/*
+ * Did its last try succeed in time? One that is late has not, whoever may have judged that, or is stopped himself, nor one
+ * that nobody makes; before the first one should have ended nothing speaks against it.
  */
 bool
 pooldiag_canary_is_well(void)
@@ -165,8 +216,9 @@ pooldiag_canary_is_well(void)
 	PoolDiagOperationFigures figures;
 
 	pooldiag_operation_read(POOLDIAG_OPERATION_CANARY, &figures);
-	if (figures.running && GetCurrentTimestamp() - figures.started_at >
-							   (TimestampTz) pooldiag_operation_timeout * 1000)
+	if (figures.running && pooldiag_clock_ms() - figures.started_ms > pooldiag_operation_timeout)
+		return false;
+	if (silence(&figures) > 0)
 		return false;
 	return outcomes.count == 0 || (outcomes.failed & 1) == 0;
 }

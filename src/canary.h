@@ -13,9 +13,11 @@ extern void pooldiag_canary_run(void);
 
 /* In the sampler. */
 extern void pooldiag_canary_hold(bool hold);
+extern void pooldiag_canary_expect(bool expected);
 
 /* Anywhere. */
 extern bool pooldiag_canary_is_held(void);
+extern double pooldiag_canary_silence(void);
 extern bool pooldiag_canary_is_well(void);
 
 #endif /* POOLDIAG_CANARY_H */

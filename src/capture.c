@@ -3,8 +3,9 @@
  *	  Freezes what led to the opening of a breaker.
  *
  * Runs in the sampler, when the sample in which the breaker has opened is published. What it knows is of that sample,
- * and of what the sampler remembers of slots; who blocks whom is read at that moment, without waiting (blockers.c). Its
- * memory is the caller's context.
+ * and of what the sampler remembers of slots, which may be some seconds old: ages are those of the moment at which the
+ * breaker has opened. Who blocks whom is read at that moment, without waiting (blockers.c). Its memory is the caller's
+ * context.
  */
 #include "postgres.h"
 
@@ -62,7 +63,8 @@ find_root(PoolDiagFacts *facts, const PoolDiagCapture *capture)
 		return;
 	facts->waiting = blockers->roots[0].waiting;
 	facts->root_is_prepared = blockers->roots[0].pid == POOLDIAG_PREPARED_TRANSACTION;
-	if (!facts->root_is_prepared)
+	facts->root_is_replay = pooldiag_blockers_is_replay(&blockers->roots[0]);
+	if (!facts->root_is_prepared && !facts->root_is_replay)
 	{
 		(void) pooldiag_backends_read(blockers->roots[0].procno, 0, 1000, &backend);
 		if (backend.pid != blockers->roots[0].pid)
@@ -106,29 +108,31 @@ find_holder(PoolDiagFacts *facts, const PoolDiagSample *sample, int of)
 	return holder;
 }
 
-/* Is it past a threshold of its pool, in a way that this breaker minds? */
+/*
+ * Is it past a threshold of its pool, in a way that this breaker minds? Of breakers that count those, by their own clock, when
+ * the last tick saw it, so that who was counted is who is named.
+ */
 static bool
 is_culprit(const PoolDiagFacts *facts, const PoolDiagCapture *capture,
 		   const PoolDiagBackend *backend, int pool, int holder)
 {
 	PoolDiagCounted counted = pooldiag_sample_counted(backend);
 	const PoolDiagPoolLimits *limits;
-	bool is_slow;
-	bool is_leak;
 
 	if (pool == POOLDIAG_NO_POOL)
 		return false;
 	limits = &capture->sample->pools.rows[pool].limits;
-	is_slow = is_at_work(backend->state) && pooldiag_is_slow(&counted, limits, capture->now);
-	is_leak = pooldiag_is_leak(&counted, limits, capture->now);
 	switch (facts->kind)
 	{
 		case POOLDIAG_BREAKER_SLOW_QUERIES:
-			return is_slow;
+			return is_at_work(backend->state) && pooldiag_sampler_is_past(backend->procno);
 		case POOLDIAG_BREAKER_LEAKS:
-			return is_leak;
+			return !is_at_work(backend->state) && pooldiag_sampler_is_past(backend->procno);
 		default:
-			return pool == holder && backend->state == facts->holder_state && (is_slow || is_leak);
+			return pool == holder && backend->state == facts->holder_state &&
+				   (pooldiag_is_leak(&counted, limits, capture->now) ||
+					(is_at_work(backend->state) &&
+					 pooldiag_is_slow(&counted, limits, capture->now)));
 	}
 }
 
@@ -233,7 +237,7 @@ pooldiag_capture_take(const PoolDiagSample *sample, PoolDiagBreakerKind kind, in
 	capture.sample = sample;
 	capture.watched =
 		pool == POOLDIAG_NO_POOL ? &sample->breakers[kind] : &sample->pools.rows[pool].watched;
-	capture.now = sample->at;
+	capture.now = at;
 	capture.blockers = pooldiag_blockers_read();
 	capture.refused = refused;
 	find_facts(&facts, &capture, kind, pool, &canary);

@@ -412,7 +412,7 @@ put_roots(StringInfo json, const PoolDiagCapture *capture)
 		int pool = POOLDIAG_NO_POOL;
 
 		(void) pooldiag_sampler_seen(root->procno, root->pid, &pool);
-		if (root->pid != 0)
+		if (root->pid != 0 && !pooldiag_blockers_is_replay(root))
 			(void) pooldiag_backends_read(root->procno, 0, 1000, &backend);
 		if (root->pid == 0)
 		{
@@ -423,6 +423,8 @@ put_roots(StringInfo json, const PoolDiagCapture *capture)
 			put_process(json, capture, &backend, pool);
 		else
 			pooldiag_json_int(json, "pid", root->pid);
+		if (pooldiag_blockers_is_replay(root))
+			pooldiag_json_bool(json, "replay", true);
 		pooldiag_json_int(json, "waiting", root->waiting);
 		put_waiters(json, blockers, root->pid);
 		if (end_element(&list))

@@ -4,7 +4,8 @@
  *
  * Such a process is connected to pooldiag.database for as long as its try takes, so that nothing holds that database
  * open, and one that hangs delays nothing else. It may end in any way, by FATAL too: what its last words were goes to
- * operations through shared memory, which counts and logs them, instead of into the server's log with each try.
+ * operations through shared memory, which counts them, and logs them when a series of failures begins. Of one that has ended
+ * by FATAL the postmaster logs, each time, that it exited with code 1, and no more.
  *
  * Of each kind there is one at a time. Its phase, and the number of the try, are one atomic: operations calls and
  * withdraws, the process takes the call and ends it. Who takes a call that was withdrawn leaves at once. All else of an
@@ -20,6 +21,7 @@
 #include "storage/ipc.h"
 #include "storage/procarray.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "canary.h"
@@ -46,6 +48,10 @@ static void (*const deeds[POOLDIAG_ERRANDS])(void) = {
 static Errand *errands = NULL;
 static Errand *mine = NULL; /* in a process that runs one */
 static emit_log_hook_type prev_emit_log_hook = NULL;
+
+/* What the server's log takes; the hook is given more. */
+static bool logs_warnings = true;
+static bool logs_messages = true;
 
 Size
 pooldiag_errand_size(void)
@@ -144,12 +150,29 @@ keep_last_words(ErrorData *edata)
 {
 	if (prev_emit_log_hook)
 		prev_emit_log_hook(edata);
+	if ((edata->elevel == WARNING && !logs_warnings) ||
+		((edata->elevel == LOG || edata->elevel == LOG_SERVER_ONLY) && !logs_messages))
+		edata->output_to_server = false;
 	if (edata->elevel != FATAL &&
 		!(edata->elevel == WARNING && edata->message_id != NULL &&
 		  strncmp(edata->message_id, "canceling", strlen("canceling")) == 0))
 		return;
 	note_error(edata->message, edata->detail);
 	edata->output_to_server = false;
+}
+
+/*
+ * The hook is called for what goes to the server's log only, which log_min_messages may keep warnings and FATAL from. So
+ * that is set here, for good: what the database or the role has for it counts no more. The log gets no more by it.
+ */
+static void
+listen_to_last_words(void)
+{
+	logs_warnings = message_level_is_interesting(WARNING);
+	logs_messages = message_level_is_interesting(LOG);
+	SetConfigOption("log_min_messages", "warning", PGC_SUSET, PGC_S_OVERRIDE);
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = keep_last_words;
 }
 
 static void
@@ -206,8 +229,7 @@ pooldiag_errand_main(Datum main_arg)
 	memset(&mine->end, 0, sizeof(mine->end));
 	mine->pid = MyProcPid;
 	before_shmem_exit(end_errand, 0);
-	prev_emit_log_hook = emit_log_hook;
-	emit_log_hook = keep_last_words;
+	listen_to_last_words();
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	run(kind);

@@ -5,7 +5,7 @@
  * In operations alone. Each try runs in a process of its own (errand.c), of each kind one at a time. One that takes longer
  * than pooldiag.operation_timeout has timed out (operation.c) and is told to stop: by SIGINT, a little later by
  * SIGTERM, and never by SIGKILL, which would restart the whole server. It may not heed either, in a write that hangs or
- * because it was stopped; then what is due meanwhile has failed without being tried.
+ * because it was stopped; then what is due from an interval later on has failed without being tried.
  *
  * The canary is tried each pooldiag.operation_interval, unless the breaker of operations is open. Others have a
  * patience of their own when they fail, that grows up to the time after which an open breaker is tried again.
@@ -175,6 +175,8 @@ stop(PoolDiagOperationKind kind)
 	if (errand->told_ms == 0)
 	{
 		errand->told_ms = now;
+		/* That it has timed out is one failure: the next one is that an interval later there still can be no other. */
+		errand->next_ms = now + interval_of(kind);
 		pooldiag_errand_signal(kind, SIGINT);
 	}
 	else if (!errand->told_twice && now >= errand->told_ms + INSIST_MS)
@@ -226,7 +228,8 @@ attend(PoolDiagOperationKind kind)
 		return;
 	if (phase == POOLDIAG_ERRAND_NONE)
 		start(kind);
-	else if (figures.overdue && kind == POOLDIAG_OPERATION_CANARY)
+	else if (phase == POOLDIAG_ERRAND_RUNNING && errand->told_ms != 0 &&
+			 kind == POOLDIAG_OPERATION_CANARY)
 		pooldiag_operation_missed(kind, "not tried: the try before it has not ended yet");
 	errand->next_ms = now + interval_of(kind);
 }

@@ -4,7 +4,9 @@
  *
  * A table of fixed size in shared memory, under a lock. What the sampler judges it confirms here, once a second; what
  * needs locks or a catalog is noted by sessions that ask, as far as they see everything. What fires no more leaves:
- * at the sampler's next confirmation, or when a session asks again.
+ * at the sampler's next confirmation, or when a session asks again. What was noted, and that nobody has seen again for
+ * pooldiag.advice_window, is forgotten: whether it has fired without a break nobody knows, and in a database that is gone
+ * nobody will ask.
  *
  * The sampler takes the lock only if it is free, and confirms a second later otherwise; other workers that ask don't wait for
  * it either (worker.c). Sessions hold it for as long as it takes to go through the table.
@@ -16,6 +18,7 @@
 #include "storage/shmem.h"
 
 #include "findings.h"
+#include "settings.h"
 #include "worker.h"
 
 #define TRANCHE "pooldiag_findings"
@@ -28,6 +31,7 @@ typedef struct Entry
 	bool seen;	  /* while it is gone through */
 	TimestampTz first_seen;
 	TimestampTz last_seen;
+	int window_s; /* for how long one that the sampler doesn't confirm is remembered from then on */
 } Entry;
 
 typedef struct Shared
@@ -66,6 +70,22 @@ is_same(const PoolDiagFinding *a, const PoolDiagFinding *b)
 	return a->rule == b->rule && a->subject == b->subject && a->database == b->database;
 }
 
+/* Has nobody seen it for so long that it counts as forgotten? */
+static bool
+is_expired(const Entry *entry, TimestampTz now)
+{
+	return !entry->sampled && now - entry->last_seen > entry->window_s * USECS_PER_SEC;
+}
+
+/* Those that are forgotten leave. Under the lock. */
+static void
+forget_expired(TimestampTz now)
+{
+	for (int i = 0; i < shared->used; i++)
+		if (shared->entries[i].used && is_expired(&shared->entries[i], now))
+			shared->entries[i].used = false;
+}
+
 /* The entry of that finding, or NULL. Under the lock. */
 static Entry *
 find(const PoolDiagFinding *finding)
@@ -100,6 +120,7 @@ see(const PoolDiagFinding *finding, bool sampled, TimestampTz now)
 	}
 	entry->seen = true;
 	entry->last_seen = now;
+	entry->window_s = pooldiag_advice_window;
 }
 
 /* Of the entries for which this is whose turn it is, those that were not seen leave. Under the lock. */
@@ -125,6 +146,7 @@ pooldiag_findings_confirm(const PoolDiagFinding *found, int count, TimestampTz n
 {
 	if ((count == 0 && shared->used == 0) || !LWLockConditionalAcquire(lock, LW_EXCLUSIVE))
 		return;
+	forget_expired(now);
 	for (int i = 0; i < count; i++)
 		see(&found[i], true, now);
 	forget_unseen(true, 0, InvalidOid);
@@ -138,15 +160,16 @@ pooldiag_findings_note(int rule, Oid database, const PoolDiagFinding *found, int
 {
 	if (shared == NULL || !pooldiag_worker_lock(lock, LW_EXCLUSIVE))
 		return;
+	forget_expired(now);
 	for (int i = 0; i < count; i++)
 		see(&found[i], false, now);
 	forget_unseen(false, rule, database);
 	LWLockRelease(lock);
 }
 
-/* Since when that has fired; 0: not known. */
+/* Since when that has fired, as is known at that moment; 0: not known. */
 TimestampTz
-pooldiag_findings_since(const PoolDiagFinding *finding)
+pooldiag_findings_since(const PoolDiagFinding *finding, TimestampTz now)
 {
 	TimestampTz since = 0;
 	const Entry *entry;
@@ -154,7 +177,7 @@ pooldiag_findings_since(const PoolDiagFinding *finding)
 	if (shared == NULL || !pooldiag_worker_lock(lock, LW_SHARED))
 		return 0;
 	entry = find(finding);
-	if (entry != NULL)
+	if (entry != NULL && !is_expired(entry, now))
 		since = entry->first_seen;
 	LWLockRelease(lock);
 	return since;

@@ -34,7 +34,7 @@ extern void pooldiag_findings_confirm(const PoolDiagFinding *found, int count, T
 /* In a session that asks. */
 extern void pooldiag_findings_note(int rule, Oid database, const PoolDiagFinding *found, int count,
 								   TimestampTz now);
-extern TimestampTz pooldiag_findings_since(const PoolDiagFinding *finding);
+extern TimestampTz pooldiag_findings_since(const PoolDiagFinding *finding, TimestampTz now);
 extern PoolDiagFindingsUse pooldiag_findings_use(void);
 
 #endif /* POOLDIAG_FINDINGS_H */

@@ -44,15 +44,25 @@ plural(int64_t count)
 	return count == 1 ? "" : "s";
 }
 
-/* A clause on the root. */
+/* The root, as what others are behind. */
 static void
 add_root(Text *text, const PoolDiagFacts *facts)
 {
 	if (facts->root_is_prepared)
-		add(text, ", behind a prepared transaction");
+		add(text, " behind a prepared transaction");
+	else if (facts->root_is_replay)
+		add(text, " behind the replay of WAL");
 	else
-		add(text, ", behind pid %d (%s for %.0f s)", facts->root.pid,
+		add(text, " behind pid %d (%s for %.0f s)", facts->root.pid,
 			pooldiag_state_name(facts->root.state), facts->root.seconds);
+}
+
+/* The same as a clause of its own. */
+static void
+add_root_clause(Text *text, const PoolDiagFacts *facts)
+{
+	add(text, ",");
+	add_root(text, facts);
 }
 
 /* Is it the root that keeps the holder's slots taken? */
@@ -81,7 +91,7 @@ add_holder(Text *text, const PoolDiagFacts *facts)
 	add(text, "%d of %d slots are held by %s, %s", facts->held, facts->usable, facts->holder,
 		pooldiag_state_name(facts->holder_state));
 	if (is_held_up(facts))
-		add_root(text, facts);
+		add_root_clause(text, facts);
 }
 
 static void
@@ -114,7 +124,7 @@ pooldiag_incident_verdict(const PoolDiagFacts *facts, char *verdict, size_t size
 			add(&text, "; %d of them %s %s", facts->held, facts->held == 1 ? "is" : "are",
 				pooldiag_state_name(facts->holder_state));
 			if (is_held_up(facts))
-				add_root(&text, facts);
+				add_root_clause(&text, facts);
 			break;
 		case POOLDIAG_BREAKER_REFUSALS:
 			add(&text, "%lld connection%s refused", (long long) count,
@@ -138,7 +148,7 @@ pooldiag_incident_verdict(const PoolDiagFacts *facts, char *verdict, size_t size
 			{
 				add(&text, "; %d wait%s for locks", facts->culprits_waiting,
 					facts->culprits_waiting == 1 ? "s" : "");
-				add_root(&text, facts);
+				add_root_clause(&text, facts);
 			}
 			break;
 		case POOLDIAG_BREAKER_LEAKS:
@@ -152,12 +162,8 @@ pooldiag_incident_verdict(const PoolDiagFacts *facts, char *verdict, size_t size
 			if (!facts->has_root)
 				break;
 			add(&text, ", %d of %d", facts->waiting, facts->waiters);
-			/* The comma of the clause would part what belongs together. */
-			if (facts->root_is_prepared)
-				add(&text, " behind a prepared transaction");
-			else
-				add(&text, " behind pid %d (%s for %.0f s)", facts->root.pid,
-					pooldiag_state_name(facts->root.state), facts->root.seconds);
+			/* A comma would part what belongs together. */
+			add_root(&text, facts);
 			break;
 		case POOLDIAG_BREAKER_ERRORS:
 			add(&text, "%lld of %lld statements have failed", (long long) count,
@@ -211,6 +217,10 @@ add_root_ending(Text *text, const PoolDiagFacts *facts)
 	if (facts->has_root && facts->root_is_prepared)
 		add(text,
 			"SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared;");
+	else if (facts->has_root && facts->root_is_replay)
+		add(text, "-- on the primary:\n"
+				  "SELECT pid, locktype, relation::regclass FROM pg_locks\n"
+				  "WHERE mode = 'AccessExclusiveLock' AND granted;");
 	else if (!facts->has_root || !add_ending(text, &facts->root, 1, is_at_work(facts->root.state)))
 		add(text, "SELECT DISTINCT root_blocker, root_state, root_idle_for, root_query "
 				  "FROM pooldiag.blocking;");

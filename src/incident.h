@@ -50,6 +50,7 @@ typedef struct PoolDiagFacts
 	/* Who keeps most sessions waiting, and waits for nobody. */
 	bool has_root;
 	bool root_is_prepared; /* a prepared transaction: no process */
+	bool root_is_replay;   /* on a standby, the replay of WAL: no session */
 	PoolDiagCulprit root;
 	int waiting; /* behind it */
 	int waiters; /* all that wait for locks */

@@ -33,7 +33,6 @@ typedef struct Operation
 	pg_atomic_uint64 timed_out;
 	pg_atomic_uint64 consecutive_failures;
 	pg_atomic_uint64 outcomes; /* a PoolDiagOutcomes, the count in the upper half */
-	double started_ms;		   /* of the monotonic clock */
 	PoolDiagOperationFigures figures;
 } Operation;
 
@@ -106,7 +105,7 @@ pooldiag_operation_begin(PoolDiagOperationKind kind)
 	Operation *operation = &operations[kind];
 
 	begin_change(operation);
-	operation->started_ms = pooldiag_clock_ms();
+	operation->figures.started_ms = pooldiag_clock_ms();
 	operation->figures.started_at = GetCurrentTimestamp();
 	pg_atomic_fetch_add_u32(&operation->tries, 1);
 	end_change(operation);
@@ -137,7 +136,7 @@ end_try(Operation *operation)
 	uint32 number = pg_atomic_read_u32(&operation->tries);
 
 	operation->figures.finished_at = GetCurrentTimestamp();
-	operation->figures.last_ms = pooldiag_clock_ms() - operation->started_ms;
+	operation->figures.last_ms = pooldiag_clock_ms() - operation->figures.started_ms;
 	pg_atomic_write_u32(&operation->ended, number);
 	return pg_atomic_read_u32(&operation->judged) != number;
 }
@@ -221,7 +220,7 @@ pooldiag_operation_judge(int64 timeout_ms)
 
 		if (number == pg_atomic_read_u32(&operation->ended) ||
 			number == pg_atomic_read_u32(&operation->judged) ||
-			pooldiag_clock_ms() - operation->started_ms < (double) timeout_ms)
+			pooldiag_clock_ms() - operation->figures.started_ms < (double) timeout_ms)
 			continue;
 		pg_atomic_write_u32(&operation->judged, number);
 		pg_atomic_fetch_add_u64(&operation->timed_out, 1);

@@ -29,6 +29,7 @@ typedef struct PoolDiagOperationFigures
 {
 	bool running;
 	bool overdue;			 /* it is, and was judged to have timed out */
+	double started_ms;		 /* its last try, of the monotonic clock; 0: there was none */
 	TimestampTz started_at;	 /* its last try, 0: there was none */
 	TimestampTz finished_at; /* the last one that ended */
 	double last_ms;			 /* how long that took */

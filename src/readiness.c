@@ -51,6 +51,9 @@ pooldiag_readiness_accepts(void)
 			return true;
 		line++;
 	}
+	/* A standby that lets nobody in, as hot_standby is off. */
+	if (strncmp(line, PM_STATUS_STANDBY, strlen(PM_STATUS_STANDBY)) == 0)
+		return false;
 	return strncmp(line, PM_STATUS_STARTING, strlen(PM_STATUS_STARTING)) != 0 &&
 		   strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) != 0;
 }

@@ -497,6 +497,13 @@ pooldiag_sampler_seen(int procno, int pid, int *pool)
 	return &slot->backend;
 }
 
+/* In the sampler: had that slot, when its last tick saw it, been at what it is at for longer than its pool's threshold? */
+bool
+pooldiag_sampler_is_past(int procno)
+{
+	return slots[procno].age.is_past;
+}
+
 /*
  * Asks the sampler for a tick that begins after this call, and waits for its end. False if it did
  * not come within timeout_ms; a sampler that is being started again counts the wait.

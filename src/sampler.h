@@ -17,5 +17,6 @@ extern PGDLLEXPORT void pooldiag_sampler_main(Datum main_arg);
 
 /* In the sampler. */
 extern const PoolDiagBackend *pooldiag_sampler_seen(int procno, int pid, int *pool);
+extern bool pooldiag_sampler_is_past(int procno);
 
 #endif /* POOLDIAG_SAMPLER_H */

@@ -320,7 +320,10 @@ end_all_suspended(TimestampTz end)
 			end_suspended(&suspended[i], NULL, NULL, end);
 }
 
-/* A part of a query has run: its portal was suspended before, or may be now. */
+/* In place of how long a statement took, one that has not come to its end. */
+#define GOES_ON (-1)
+
+/* A part of a query has run: its portal was suspended before, or may be now. Returns as query_ran(). */
 static pg_noinline int64
 part_of_query_ran(const QueryDesc *query, uint64 limit)
 {
@@ -341,7 +344,7 @@ part_of_query_ran(const QueryDesc *query, uint64 limit)
 		entry->rows = rows;
 		any_suspended++;
 		current.open = false;
-		return entry->us;
+		return GOES_ON;
 	}
 	if (is_slow(pooldiag_my_slot, earlier_us + (now - begin)))
 		pooldiag_slowlog_take_text(&current.query);
@@ -351,8 +354,8 @@ part_of_query_ran(const QueryDesc *query, uint64 limit)
 }
 
 /*
- * The executor has come to the end of what one Execute message, or the simple protocol, asked for. Returns how long that
- * took.
+ * The executor has come to the end of what one Execute message, or the simple protocol, asked for. Returns how long the
+ * statement took, earlier messages included, or GOES_ON.
  */
 static pg_attribute_always_inline int64
 query_ran(const QueryDesc *query, uint64 limit)
@@ -366,7 +369,7 @@ query_ran(const QueryDesc *query, uint64 limit)
 static inline void
 look_at_plan(const QueryDesc *query, int64 us)
 {
-	if (is_slow(pooldiag_my_slot, us))
+	if (us != GOES_ON && is_slow(pooldiag_my_slot, us))
 		pooldiag_scans_note(query, us);
 }
 
@@ -439,8 +442,10 @@ portal_closes(const QueryDesc *query)
 {
 	Suspended *entry = find_suspended(query);
 
-	if (entry != NULL)
-		end_suspended(entry, query->sourceText, query->plannedstmt, GetCurrentTimestamp());
+	if (entry == NULL)
+		return;
+	look_at_plan(query, entry->us);
+	end_suspended(entry, query->sourceText, query->plannedstmt, GetCurrentTimestamp());
 }
 
 static void

@@ -11,6 +11,9 @@
 /* Of the window, the part that must have been seen before a rule judges a mean over it. */
 #define POOLDIAG_WINDOW_SEEN_PERCENT 80
 
+/* operations_failing: failures in a row. */
+#define POOLDIAG_OPERATIONS_FAILURES 3
+
 /* slots_nearly_full: percent of usable slots; from the second on it is critical. */
 #define POOLDIAG_SLOTS_WARNING_PERCENT 80
 #define POOLDIAG_SLOTS_CRITICAL_PERCENT 95

@@ -18,6 +18,8 @@
 
 #include <math.h>
 
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -51,6 +53,15 @@ typedef struct News
 	bool opens;	  /* it has opened, which is an incident, whoever is told */
 } News;
 
+/*
+ * Of incidents the newest few are kept: when many pools open at once, what is told of the server comes after them, and last
+ * what is gravest.
+ */
+static const PoolDiagBreakerKind server_breakers[POOLDIAG_SERVER_BREAKERS] = {
+	POOLDIAG_BREAKER_REFUSALS,	 POOLDIAG_BREAKER_SLOW_QUERIES, POOLDIAG_BREAKER_LEAKS,
+	POOLDIAG_BREAKER_LOCK_WAITS, POOLDIAG_BREAKER_ERRORS,		POOLDIAG_BREAKER_SLOTS,
+	POOLDIAG_BREAKER_OPERATIONS};
+
 /* Of this tick. */
 static double now_ms = 0;
 static PoolDiagAged aged;
@@ -60,6 +71,7 @@ static uint64 refused = 0;
 static uint64 refused_by_reason[POOLDIAG_REASONS]; /* of them, those that are known one by one */
 static int64 finished = 0;
 static int64 failed = 0;
+static bool is_counted = false; /* a tick has added to them */
 static double next_evaluation = 0;
 static uint32 canary_tries = 0; /* up to the one that was judged last */
 
@@ -160,7 +172,10 @@ forget_counted(PoolDiagBreakerKind kind)
 		memset(refused_by_reason, 0, sizeof(refused_by_reason));
 	}
 	else if (kind == POOLDIAG_BREAKER_ERRORS)
+	{
 		finished = failed = 0;
+		is_counted = false;
+	}
 }
 
 /* Both are counted from one evaluation to the next, rather than seen in a sample. */
@@ -200,14 +215,16 @@ add_news(PoolDiagWatched *watched, PoolDiagBreakerKind kind, int pool, PoolDiagB
 		news_count++;
 }
 
-/* Has the canary tried, or not, as its breaker stands. */
+/* Has the canary tried, or not, as its breaker stands, and says whether it should be: not where nobody could be let in. */
 static void
 steer_canary(const PoolDiagSample *sample)
 {
 	const PoolDiagWatched *watched = &sample->breakers[POOLDIAG_BREAKER_OPERATIONS];
+	bool may_try =
+		pooldiag_breaker_may_try(&watched->breaker, &watched->rules, (int64) pooldiag_clock_ms());
 
-	pooldiag_canary_hold(
-		!pooldiag_breaker_may_try(&watched->breaker, &watched->rules, (int64) pooldiag_clock_ms()));
+	pooldiag_canary_hold(!may_try);
+	pooldiag_canary_expect(may_try && (!RecoveryInProgress() || HotStandbyActive()));
 }
 
 /*
@@ -254,18 +271,19 @@ evaluate(PoolDiagSample *sample, TimestampTz now)
 	PoolDiagClocks clocks = {(int64) now_ms, now};
 	PoolDiagPools *pools = &sample->pools;
 
-	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
-	{
-		PoolDiagWatched *watched = &sample->breakers[kind];
-
-		add_news(watched, (PoolDiagBreakerKind) kind, POOLDIAG_NO_POOL,
-				 pooldiag_breakers_evaluate(watched, &clocks), &clocks);
-	}
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 	{
 		PoolDiagWatched *watched = &pools->rows[i].watched;
 
 		add_news(watched, POOLDIAG_BREAKER_POOL, i, pooldiag_breakers_evaluate(watched, &clocks),
+				 &clocks);
+	}
+	for (int i = 0; i < POOLDIAG_SERVER_BREAKERS; i++)
+	{
+		PoolDiagBreakerKind kind = server_breakers[i];
+		PoolDiagWatched *watched = &sample->breakers[kind];
+
+		add_news(watched, kind, POOLDIAG_NO_POOL, pooldiag_breakers_evaluate(watched, &clocks),
 				 &clocks);
 	}
 	steer_canary(sample);
@@ -285,6 +303,7 @@ pooldiag_watch_evaluate(PoolDiagSample *sample, bool asked, TimestampTz now)
 	pooldiag_flows_statements(&finished_in_tick, &failed_in_tick);
 	finished += finished_in_tick;
 	failed += failed_in_tick;
+	is_counted = true;
 	observe(sample);
 	news_count = 0;
 	if (!is_due(asked))
@@ -301,7 +320,10 @@ pooldiag_watch_due(void)
 	return pooldiag_sample_interval > pooldiag_evaluation_interval ? next_evaluation : INFINITY;
 }
 
-/* The same between two ticks. What no tick has seen since is as it was; refused connections are known without one. */
+/*
+ * The same between two ticks. What no tick has seen since is as it was; refused connections are known without one. A share
+ * of the statements that have ended says nothing of those that have ended since.
+ */
 bool
 pooldiag_watch_evaluate_again(PoolDiagSample *sample, TimestampTz now)
 {
@@ -311,11 +333,14 @@ pooldiag_watch_evaluate_again(PoolDiagSample *sample, TimestampTz now)
 	next_evaluation = now_ms + pooldiag_evaluation_interval;
 	news_count = 0;
 	for (int kind = 0; kind < POOLDIAG_SERVER_BREAKERS; kind++)
-		if (kind != POOLDIAG_BREAKER_OPERATIONS && kind != POOLDIAG_BREAKER_REFUSALS)
+		if (kind != POOLDIAG_BREAKER_OPERATIONS && kind != POOLDIAG_BREAKER_REFUSALS &&
+			kind != POOLDIAG_BREAKER_ERRORS)
 			pooldiag_breakers_observe_again(&sample->breakers[kind]);
 	for (int i = pools->first_declared; i >= 0; i = pools->rows[i].next)
 		pooldiag_breakers_observe_again(&pools->rows[i].watched);
 	observe_refused(sample);
+	if (is_counted)
+		observe_errors(sample);
 	return evaluate(sample, now);
 }
 

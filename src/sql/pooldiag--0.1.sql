@@ -921,7 +921,7 @@ COMMENT ON COLUMN pooldiag.recommendations.severity IS
 COMMENT ON COLUMN pooldiag.recommendations.rule IS
 	'Rule that fires.';
 COMMENT ON COLUMN pooldiag.recommendations.subject IS
-	'What it fires for: server, a pool, a role, a database, a setting, a table, a replication slot.';
+	'What it fires for: server, a pool, a role, a database, a setting, a table, a replication slot, an operation.';
 COMMENT ON COLUMN pooldiag.recommendations.title IS
 	'What is wrong, in one sentence.';
 COMMENT ON COLUMN pooldiag.recommendations.evidence IS
@@ -929,7 +929,7 @@ COMMENT ON COLUMN pooldiag.recommendations.evidence IS
 COMMENT ON COLUMN pooldiag.recommendations.advice IS
 	'What it means and what to do, in plain words.';
 COMMENT ON COLUMN pooldiag.recommendations.remedy IS
-	'SQL to paste; read it first. Processes are named by pid and backend_start, so that a reused pid is safe.';
+	'SQL to paste; read it first. Processes are named by pid and backend_start, so that a reused pid is safe; those that are idle in transaction by since when, too.';
 COMMENT ON COLUMN pooldiag.recommendations.first_seen IS
 	'Since when it has fired without a break; NULL: not known (no preloading).';
 COMMENT ON COLUMN pooldiag.recommendations.last_seen IS

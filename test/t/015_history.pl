@@ -249,8 +249,11 @@ SKIP:
 		1, 'and the first one is in the log');
 	like($log, qr/HINT: +See to space and permissions/, 'with a hint');
 	ok(!-e "$state.tmp", 'what was begun does not stay');
-	is($eye->value(q{SELECT pooldiag.health() ->> 'status'}), 'healthy', 'the server is none the worse');
+	is_deeply([ $eye->query('SELECT severity, rule, subject FROM pooldiag.recommendations') ], [ [ 'warning', 'operations_failing', 'state_file' ] ],
+		'the third one is worth a recommendation');
+	is($eye->value(q{SELECT pooldiag.health() ->> 'status'}), 'degraded', 'and is all that is wrong with the server');
 	save();
+	is($eye->value(q{SELECT pooldiag.health() ->> 'status'}), 'healthy', 'which is over when there is room again');
 	like(slurp_file($node->logfile, $logged), qr/LOG: +pooldiag's state file is written again, after 3 failures/,
 		'when there is room again, the log says so');
 	is(self('state_file_failures'), $failures + 3, 'and no failure is counted');

@@ -410,6 +410,7 @@ cmp_ok($evaluations, '>=', 1, 'and there are some');
 # With less than one, what the last sample has seen counts in each second; refused connections are known without a sample.
 $eye->query(q{ALTER SYSTEM SET pooldiag.sample_interval = '1h'});
 $eye->query(q{ALTER SYSTEM SET pooldiag.evaluation_interval = '100ms'});
+$eye->query(q{ALTER SYSTEM SET pooldiag.breakers = 'slots(limit=1), slow_queries(limit=2), lock_waits(limit=2), pool:web(limit=75)'});
 reload($node);
 tick();
 my $failures = $eye->value(q{SELECT consecutive_failures FROM pooldiag.breakers WHERE breaker = 'pool:web'});
@@ -418,6 +419,34 @@ $eye->poll("SELECT consecutive_failures >= $failures + 3 FROM pooldiag.breakers 
 my $last_tick = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'});
 $eye->poll("SELECT consecutive_failures >= $failures + 6 FROM pooldiag.breakers WHERE breaker = 'pool:web'", 't');
 is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $last_tick, 'breakers are evaluated between two samples');
+sub evaluated
+{
+	my ($more) = @_;
+	my $before = breaker('slots')->{consecutive_failures};
+	$eye->poll("SELECT consecutive_failures >= $before + $more FROM pooldiag.breakers WHERE breaker = 'slots'", 't');
+	return;
+}
+# A share of the statements that have failed says nothing of those that end later.
+$cause{errors}{once}->();
+tick();
+$last_tick++;
+$eye->poll(q{SELECT consecutive_failures FROM pooldiag.breakers WHERE breaker = 'errors'}, 1);
+evaluated(4);
+is(breaker('errors')->{consecutive_failures}, 1, 'a share of failures is evaluated once');
+cmp_ok(breaker('errors')->{value}, '>=', 50, 'and is shown');
+is(breaker('operations')->{consecutive_failures}, 0, 'the canary is judged by its own tries');
+# An order holds against what was seen before it.
+$eye->query(q{SELECT pooldiag.breaker_reset('pool:web')});
+evaluated(4);
+is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $last_tick, 'no sample was taken since');
+is_deeply([ @{ breaker('pool:web') }{qw(state consecutive_failures)} ], [ 'closed', 0 ], 'a reset between two samples holds');
+$eye->query(q{SELECT pooldiag.breaker_disable('pool:web'), pooldiag.breaker_reset('pool:web')});
+evaluated(4);
+is_deeply([ @{ breaker('pool:web') }{qw(state consecutive_failures)} ], [ 'closed', 0 ], 'after others, too');
+tick();
+$last_tick++;
+evaluated(4);
+cmp_ok(breaker('pool:web')->{consecutive_failures}, '>', 3, 'until there is a sample');
 is($eye->value(q{SELECT state FROM pooldiag.breakers WHERE breaker = 'refusals'}), 'closed', 'nobody was refused yet');
 my @all = map { PoolDiag::Session->connect($node) } 1 .. $eye->value(q{SELECT current_setting('max_connections')::int - connections
 	FROM pooldiag.utilization WHERE scope = 'server'});
@@ -428,6 +457,7 @@ is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $last_t
 end(@web);
 tick();
 $eye->poll(q{SELECT consecutive_failures FROM pooldiag.breakers WHERE breaker = 'pool:web'}, 0);
+$eye->query(q{ALTER SYSTEM RESET pooldiag.breakers});
 $eye->query(q{ALTER SYSTEM SET pooldiag.evaluation_interval = '1h'});
 $eye->query(q{ALTER SYSTEM SET pooldiag.sample_interval = '100ms'});
 reload($node);

@@ -170,6 +170,7 @@ for my $round (1 .. 5)
 {
 	my $session = PoolDiag::Session->connect($node);
 	my $from = last_id();
+	my $logged = -s $node->logfile;
 	$session->send(q{DO $$ BEGIN LOOP
 		PERFORM pooldiag.breaker_force_open('errors'); PERFORM pooldiag.breaker_reset('errors');
 	END LOOP; END $$});
@@ -181,6 +182,10 @@ for my $round (1 .. 5)
 	$eye = observer($node);
 	is_deeply(ids(), \@whole, "round $round: what was written is there, each once");
 	cmp_ok($whole[-1], '>', $from + 10, "round $round: and there was some");
+	my %shown = map { $_ => 1 } @whole;
+	my @told = grep { $_ >= $whole[0] } logged($logged);
+	is_deeply([ grep { !$shown{$_} } @told ], [], "round $round: with all that the log has told of");
+	cmp_ok(scalar @told, '>', 10, "round $round: which was some");
 }
 $eye->query(q{SELECT pooldiag.reset('alerts')});
 is_deeply(ids(), [], 'all is forgotten by a reset');

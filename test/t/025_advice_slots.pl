@@ -10,7 +10,7 @@ use Test::More;
 
 use PoolDiag::Advice;
 use PoolDiag::Server;
-use PoolDiag::Session;
+use PoolDiag::Session qw(wait_gone);
 
 # psql needs a slot for each remedy; what it says itself is nothing for a pool.
 my $node = new_server('advice_slots', <<'EOC');
@@ -18,7 +18,7 @@ max_connections = 20
 superuser_reserved_connections = 3
 pooldiag.sample_interval = 100ms
 pooldiag.advice_window = 2s
-pooldiag.pools = 'app(user=app, size=10, max_overflow=7, leak=100ms)'
+pooldiag.pools = 'app(user=app, size=10, max_overflow=7)'
 idle_in_transaction_session_timeout = 1h
 statement_timeout = 1h
 EOC
@@ -37,16 +37,73 @@ sub restart
 	return;
 }
 
-# Nearly all slots, held idle in transaction.
+sub pids { return [ sort { $a <=> $b } map { $_->pid } @_ ]; }
+sub named { my ($row) = @_; return [ sort { $a <=> $b } map { $_->{pid} } @{ $row->{evidence}{processes} } ]; }
+sub alive { my ($pids) = @_; return [ sort { $a <=> $b } $eye->column('SELECT pid FROM pg_stat_activity WHERE pid IN (' . join(',', @$pids) . ')') ]; }
+
+# A remedy that frees slots: those that have been at it for longest are named, and ended unless they go on, or another has come.
+sub frees
+{
+	my ($what, $row, $go_on, @clients) = @_;
+	my $pids = named($row);
+	is_deeply($pids, pids(@clients[ 0 .. $#$pids ]), "$what: those that have been for longest are named");
+	is($row->{evidence}{processes_not_listed}, 0, "$what: all that it takes");
+	my $reused = { %$row, remedy => $row->{remedy} =~ s/\((\d+), '[^']*', /($1, '2001-01-01', /gr };
+	is(paste($node, $reused), '', "$what: sessions with another start are left alone");
+	$go_on->($clients[0]);
+	my $ended = [ sort { $a <=> $b } paste($node, $row) =~ /^(\d+)\|t$/mg ];
+	my @spared = ($clients[0]->pid);
+	is_deeply($ended, [ grep { $_ != $spared[0] } @$pids ], "$what: they are ended, but for the one that has gone on");
+	wait_gone(@$ended);
+	is_deeply(alive([ $clients[0]->pid, map { $_->pid } @clients[ @$pids .. $#clients ] ]),
+		pids($clients[0], @clients[ @$pids .. $#clients ]), "$what: nobody else is");
+	return;
+}
+
+# Nearly all slots, held idle in transaction, each for less than makes a leak of it.
 my @clients = clients(14);
 $_->query('BEGIN') for @clients;
 my $row = fires($eye, 'slots_nearly_full', 'warning');
 is($row->{evidence}{connections}, 1 + @clients, 'with the figure that pg_stat_activity has');
 is($eye->value(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'}), 1 + @clients, 'too');
-$eye->poll('SELECT count(*) FROM pooldiag.leaks', 14);
-paste($node, $row);
+is($eye->value('SELECT count(*) FROM pooldiag.leaks'), 0, 'nobody is suspected of leaking');
+frees('idle in transaction', $row, sub { my ($client) = @_; $client->query('COMMIT'); $client->query('BEGIN'); }, @clients);
+$eye->poll('SELECT count(*) FROM pooldiag.connections', 14);
+paste($node, advice_on($eye, 'slots_nearly_full'));
 leaves($eye, 'slots_nearly_full');
-$_->drop for @clients;
+$eye->poll('SELECT count(*) FROM pooldiag.connections', 13);
+pass('no more are ended than it takes');
+$_->drop for splice @clients;
+
+# Idle.
+@clients = clients(14);
+$_->query('SELECT 1') for @clients;
+$row = fires($eye, 'slots_nearly_full', 'warning');
+frees('idle', $row, sub { my ($client) = @_; $client->query('SELECT 1'); }, @clients);
+$eye->poll('SELECT count(*) FROM pooldiag.connections', 14);
+paste($node, advice_on($eye, 'slots_nearly_full'));
+leaves($eye, 'slots_nearly_full');
+$eye->poll('SELECT count(*) FROM pooldiag.connections', 13);
+pass('no more are ended than it takes');
+$_->drop for splice @clients;
+
+# At work: nobody is ended.
+@clients = clients(14);
+$_->send('SELECT pg_sleep(3600)') for @clients;
+$eye->poll(q{SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'}, 14);
+$row = fires($eye, 'slots_nearly_full', 'warning');
+is($row->{evidence}{processes}, undef, 'who is at work is not named');
+paste($node, $row);
+$eye->query('SELECT pg_terminate_backend(' . $_->pid . ')') for @clients;
+$_->drop for splice @clients;
+restart();
+@clients = clients(14);
+leaves($eye, 'slots_nearly_full');
+is($eye->value('SHOW max_connections'), 30, 'there is room');
+$_->quit for splice @clients;
+$eye->query('ALTER SYSTEM RESET max_connections');
+restart();
+quiet($eye);
 
 # Refused for want of a slot. What lies further back than the window is forgotten.
 @clients = clients(16);

@@ -11,7 +11,7 @@ use Time::HiRes qw(time usleep);
 
 use PoolDiag::Advice;
 use PoolDiag::Server;
-use PoolDiag::Session qw(wait_until);
+use PoolDiag::Session qw(wait_gone wait_until);
 use PoolDiag::StateFile;
 
 my $node = new_server('advice_pools', <<'EOC');
@@ -46,7 +46,13 @@ $_->query('BEGIN') for @clients;
 $row = fires($eye, 'pool_saturated', 'critical');
 is($row->{evidence}{idle_in_transaction}, 4, 'all idle in transaction');
 is_deeply([ sort map { $_->{pid} } @{ $row->{evidence}{processes} } ], [ sort map { $_->pid } @clients ], 'and named');
+is(paste($node, { %$row, remedy => $row->{remedy} =~ s/\((\d+), '[^']*', /($1, '2001-01-01', /gr }), '', 'sessions with another start are left alone');
+# Who goes on, and begins anew, is spared.
+$clients[0]->query('COMMIT');
+$clients[0]->query('BEGIN');
 paste($node, $row);
+wait_gone(map { $_->pid } @clients[ 1 .. 3 ]);
+is($clients[0]->try('SELECT 1')->{error}, undef, 'pool_saturated: who has gone on stays');
 leaves($eye, 'pool_saturated');
 $_->drop for @clients;
 
@@ -139,6 +145,16 @@ cmp_ok(abs($row->{evidence}{known_seconds} - $hours * 3600), '<=', 1800, 'in so 
 paste($node, $row);
 leaves($eye, 'pool_oversized');
 is($eye->value(q{SELECT size FROM pooldiag.pools WHERE pool = 'wide'}), 8, 'with as much room again');
+
+# Not below what declared pools may open.
+$eye->query(q{SELECT pooldiag.set_pool('wide', size => 140)});
+my $declared = wait_until('it is declared', sub { return $eye->value(q{SELECT sum(capacity) FROM pooldiag.pools WHERE pool = 'wide' HAVING sum(capacity) = 140})
+	&& $eye->value('SELECT sum(capacity) FROM pooldiag.pools WHERE declared'); });
+$row = fires($eye, 'max_connections_oversized', 'info');
+like($row->{remedy}, qr/max_connections = @{[ $declared + 3 ]};/, 'max_connections_oversized: room for all that declared pools may open');
+$eye->query(q{SELECT pooldiag.set_pool('wide', size => 200)});
+leaves($eye, 'max_connections_oversized');
+$eye->query(q{SELECT pooldiag.set_pool('wide', size => 8)});
 
 $row = fires($eye, 'max_connections_oversized', 'info');
 cmp_ok($row->{evidence}{peak_connections}, '>=', 12, 'max_connections_oversized: with the most that there were');

@@ -68,6 +68,32 @@ $app->query('ANALYZE updated');
 $app->query(qq{UPDATE updated SET padding = padding WHERE $_ = "group" AND padding <> 'z'}) for 1 .. 4;
 $row = fires($eye, 'missing_index', 'info');
 is($row->{subject}, 'public.updated ("group")', 'missing_index: of an UPDATE');
+# Fetched in parts, a statement is one, and took what all of its parts took together; to its end, or not.
+sub fetch_in_parts
+{
+	my ($sql, $rows, $parts) = @_;
+	my $message = sub { my ($type, $body) = @_; return $type . pack('N', length($body) + 4) . $body; };
+
+	$app->put($message->('P', "\0$sql\0" . pack('n', 0)) . $message->('B', "\0\0" . pack('n3', 0, 0, 0))
+		. $message->('E', "\0" . pack('N', $rows)) x $parts . $message->('S', ''));
+	return scalar @{ $app->finish->{rows} };
+}
+$app->query(q{CREATE TABLE fetched AS SELECT g AS id, g % 5000 AS "group", repeat('y', 200) AS padding FROM generate_series(1, 60000) g});
+$app->query('ANALYZE fetched');
+is(fetch_in_parts(q{SELECT id FROM fetched WHERE "group" = 7}, 2, 7), 12, 'a statement in parts');
+settle();
+ok(!advice_on($eye, 'missing_index', qr/fetched/), 'is one');
+is(fetch_in_parts(q{SELECT id FROM fetched WHERE "group" = 8}, 2, 5), 10, 'one that is not fetched to its end');
+settle();
+ok(!advice_on($eye, 'missing_index', qr/fetched/), 'is one, too');
+is(fetch_in_parts(q{SELECT id FROM fetched WHERE "group" = 9}, 2, 7), 12, 'the third one');
+$row = fires($eye, 'missing_index', 'info', qr/fetched/);
+is($row->{evidence}{slow_statements}, 3, 'makes three');
+my $ended = $eye->value(q{SELECT sum(duration_ms) / 1000 FROM pooldiag.slow_query_log WHERE query ~ 'FROM fetched WHERE'});
+cmp_ok($row->{evidence}{total_seconds}, '>=', 0.003, 'with the time that they took');
+cmp_ok($row->{evidence}{total_seconds}, '<=', $ended + 0.001, 'and not more: the log of slow statements has the commit too');
+$app->query('DROP TABLE fetched');
+leaves($eye, 'missing_index', qr/fetched/);
 # Without the table there is nothing to say.
 $app->query('DROP TABLE updated');
 leaves($eye, 'missing_index');
@@ -113,13 +139,36 @@ reload($node);
 $row = fires($eye, 'missing_timeouts', 'info');
 is_deeply([ $row->{subject}, [ sort @{ $row->{evidence}{roles} } ] ], [ 'statement_timeout', [ sort 'app', $eye->value('SELECT session_user') ] ],
 	'missing_timeouts: whose');
+# Who judges it is whoever asks: when nobody has for as long as the window, it begins anew, and is not remembered.
+sub unasked
+{
+	my ($seen) = @_;
+	$eye->poll("SELECT clock_timestamp() > '$seen'::timestamptz + interval '2.1 s'");
+	return;
+}
+my $asked = advice_on($eye, 'missing_timeouts');
+is($asked->{first_seen}, $row->{first_seen}, 'asked again and again it has fired all the time');
+unasked($asked->{last_seen});
+cmp_ok(advice_on($eye, 'missing_timeouts')->{first_seen}, 'gt', $asked->{last_seen}, 'what nobody has asked for in the window begins anew');
+$elsewhere->query('GRANT ALL ON SCHEMA public TO app');
+my $there = client('app', database => 'elsewhere');
+$there->query(q{CREATE TABLE filtered AS SELECT g AS id, g % 5000 AS "group", repeat('z', 200) AS padding FROM generate_series(1, 60000) g});
+$there->query('ANALYZE filtered');
+$there->query(q{SELECT count(*) FROM filtered WHERE "group" = 7}) for 1 .. 3;
+fires($elsewhere, 'missing_index', 'info');
+$there->quit;
+$elsewhere->quit;
+$eye->query('DROP DATABASE elsewhere');
+cmp_ok($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'findings_used'}), '>=', 2, 'what was found in a database that is gone');
+$eye->poll(q{SELECT value FROM pooldiag.self WHERE name = 'findings_used'}, 0);
+pass('makes room, as what nobody asks for does');
+$row = fires($eye, 'missing_timeouts', 'info');
 paste($node, $row);
 leaves($eye, 'missing_timeouts');
 $eye->query('ALTER ROLE app RESET statement_timeout');
 $eye->query('ALTER SYSTEM RESET statement_timeout');
 $eye->query('ALTER ROLE CURRENT_USER RESET statement_timeout');
 reload($node);
-$elsewhere->quit;
 
 # Whoever was granted the view sees what it may see: nothing of others, and what others do is not in it.
 $eye->query('CREATE ROLE viewer LOGIN; GRANT USAGE ON SCHEMA pooldiag TO viewer; GRANT SELECT ON pooldiag.recommendations TO viewer;

@@ -340,6 +340,49 @@ is(@{ $report->{slots} } + $report->{slots_pools_not_listed}, 14, 'all pools are
 is(@{ $report->{transactions} } + $report->{transactions_not_listed}, 14, 'and all transactions');
 $_->quit for @ugly;
 
+# A storm: more breakers open at once than incidents are kept. What is told of the server is the newest of it.
+$eye->query(q{SELECT pooldiag.breaker_reset('slots')});
+my ($pools, $breakers) = map { $eye->value("SHOW pooldiag.$_") } qw(pools breakers);
+$eye->query(q{ALTER SYSTEM SET pooldiag.pools = '} . join(', ', map { "p$_(application_name=p$_, size=1)" } 1 .. 18) . q{'});
+$eye->query(q{ALTER SYSTEM SET pooldiag.breakers = '} . join(', ', map { "pool:p$_(limit=1)" } 1 .. 18) . q{'});
+reload($node);
+wait_until('the pools are declared', sub { tick(); return $eye->value(q{SELECT count(*) FROM pooldiag.breakers WHERE scope = 'pool'}) == 18; });
+my @storm = map { sessions(1, "p$_") } 1 .. 18;
+tick();
+is($eye->value(q{SELECT count(*) FROM pooldiag.breakers WHERE state = 'open' AND (breaker = 'slots' OR scope = 'pool')}), 19, 'all open at once');
+is_deeply([ $eye->column('SELECT breaker FROM pooldiag.incidents ORDER BY id DESC') ], [ 'slots', map { "pool:p$_" } reverse 4 .. 18 ],
+	'the incident of slots is kept when pools storm');
+is($eye->value('SELECT breaker FROM pooldiag.alerts ORDER BY id DESC LIMIT 1'), 'slots', 'and alerted last');
+$_->quit for @storm;
+$eye->query("ALTER SYSTEM SET pooldiag.pools = '$pools'");
+$eye->query("ALTER SYSTEM SET pooldiag.breakers = '$breakers, pool:web(limit=1)'");
+
+# Between two samples the ages are those of the moment at which the breaker opens.
+$eye->query('ALTER SYSTEM SET pooldiag.failure_threshold = 3');
+reload($node);
+my ($old) = sessions(1, 'web', 'BEGIN');
+wait_until('the pool is declared', sub { tick(); return $eye->value(q{SELECT count(*) FROM pooldiag.breakers WHERE breaker = 'pool:web'}); });
+$eye->query('SELECT pooldiag.breaker_reset(breaker) FROM pooldiag.breakers');
+$id = last_id();
+tick();
+is($eye->value(q{SELECT consecutive_failures FROM pooldiag.breakers WHERE breaker = 'pool:web'}), 1, 'one failure in a sample');
+my $sampled = $eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'});
+$eye->query(q{ALTER SYSTEM SET pooldiag.evaluation_interval = '400ms'});
+reload($node);
+$eye->poll(q{SELECT state FROM pooldiag.breakers WHERE breaker = 'pool:web'}, 'open');
+is($eye->value(q{SELECT value FROM pooldiag.self WHERE name = 'ticks'}), $sampled, 'the others without one');
+$incident = incident_after($id, 'pool:web');
+my ($of) = grep { $_->{pid} == $old->pid } @{ $incident->{report}{transactions} };
+my $age = $eye->value("SELECT extract(epoch FROM '$incident->{at}' - state_change) FROM pg_stat_activity WHERE pid = " . $old->pid);
+cmp_ok(abs($of->{state_seconds} - $age), '<=', 0.06, "the age of a transaction is that of the opening ($age)");
+cmp_ok($age, '>=', 0.4, 'which was later than the sample');
+$old->quit;
+$eye->query('ALTER SYSTEM RESET pooldiag.evaluation_interval');
+$eye->query("ALTER SYSTEM SET pooldiag.breakers = '$breakers'");
+$eye->query('ALTER SYSTEM SET pooldiag.failure_threshold = 1');
+reload($node);
+tick();
+
 # A crash, and a restart: each is there, once.
 $id = last_id();
 my @before = incidents();
@@ -353,6 +396,46 @@ $node->restart;
 $eye = observer($node);
 is_deeply([ incidents() ], \@before, 'and after a restart');
 unlike(slurp_file($node->logfile), qr/pooldiag's journal.*(damaged|left out|torn)/, 'nothing was wrong with the journal');
+
+# An incident that is cut off, wherever: the others are there, and the next one is written in its place.
+written();
+$eye->quit;
+$node->stop;
+my $good = slurp_file($journal);
+my ($torn) = grep { $_->{kind} == 3 } reverse records($good);
+my $size = $torn->{end} - $torn->{at};
+is($torn->{id}, $before[-1]{id}, 'the last incident in the journal');
+sub start_with
+{
+	my ($bytes) = @_;
+
+	# The same file, or it would be somebody else's.
+	open my $file, '+<:raw', $journal or die "$journal: $!";
+	truncate $file, 0;
+	print {$file} $bytes;
+	close $file or die "$journal: $!";
+	my $logged = -s $node->logfile;
+	$node->start;
+	$eye = observer($node);
+	return slurp_file($node->logfile, $logged);
+}
+for my $cut (1, 23, 24, 32, 200, 1000, int($size / 2), $size - 1)
+{
+	my $log = start_with(substr $good, 0, $torn->{at} + $cut);
+	is_deeply([ grep { $_ >= $before[0]{id} } $eye->column('SELECT id FROM pooldiag.incidents ORDER BY id') ],
+		[ map { $_->{id} } @before[ 0 .. $#before - 1 ] ], "$cut bytes of an incident: the others are there");
+	like($log, qr/WARNING: +the end of pooldiag's journal ".*" is torn and was cut off\n.*DETAIL: +$cut bytes/, "$cut bytes of it: a warning says so");
+	tick();
+	PoolDiag::Session->refusal($node, user => 'limited');
+	wait_until('it opens', sub { tick(); return last_id() == $torn->{id}; });
+	written();
+	is_deeply([ map { $_->{at} } grep { $_->{kind} == 3 && $_->{id} == $torn->{id} } records(slurp_file($journal)) ], [ $torn->{at} ],
+		"$cut bytes of it: another one is written in its place");
+	$eye->quit;
+	$node->stop;
+}
+unlike(start_with($good), qr/WARNING: .*journal/, 'whole as it was');
+is_deeply([ incidents() ], \@before, 'all of them are there');
 
 # Who may see them.
 $eye->query(q{

@@ -277,6 +277,19 @@ is($notified[0]{breaker}, 'errors', 'with what the view has');
 is_deeply([ sort keys %{ $notified[0] } ],
 	[qw(at breaker event evidence id limit_value message scope severity value)], 'all its columns');
 
+# A disk that hangs keeps nobody from being notified.
+my $keeper = $eye->value(q{SELECT value::int FROM pooldiag.self WHERE name = 'keeper_pid'});
+kill 'STOP', $keeper;
+$eye->query(q{SELECT pooldiag.breaker_force_open('errors'), pooldiag.breaker_reset('errors')});
+wait_until('notified while the keeper is stopped', sub {
+	$listener->query('SELECT 1');
+	push @notified, map { decode_json($_) } $listener->notifications;
+	return @notified >= 42;
+});
+is_deeply([ map { $_->{event} } @notified[ 40, 41 ] ], [qw(forced reset)], 'while the keeper is stopped alerts are notified');
+kill 'CONT', $keeper;
+splice @notified, 40;
+
 # Another's commit that waits keeps them from being notified, and nothing else.
 my $hog = observer($node);
 $hog->query(q{BEGIN; NOTIFY elsewhere});

@@ -70,6 +70,35 @@ is($eye->value(q{SELECT succeeded + failed FROM pooldiag.operations WHERE operat
 is($eye->value(q{SELECT state FROM pooldiag.operations WHERE operation = 'limits'}), 'idle', 'limits are read');
 is($eye->value(q{SELECT failed FROM pooldiag.operations WHERE operation = 'limits'}), 0, 'without a failure');
 
+# Behind what is replayed: no session holds what the primary's transaction has locked.
+my $there = PoolDiag::Session->connect($primary);
+$there->query('CREATE TABLE locked (n int)');
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+$there->query('BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
+my $writer = PoolDiag::Session->connect($primary);
+$writer->query('CREATE TABLE written (n int)');
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+$eye->query(q{ALTER SYSTEM SET pooldiag.breakers = 'lock_waits(limit=1, failures=1)'});
+reload($standby);
+my $reader = PoolDiag::Session->connect($standby);
+$reader->send('TABLE locked');
+$eye->poll(q{SELECT count(*) FROM pooldiag.incidents WHERE breaker = 'lock_waits'}, 1);
+my $incident = $eye->row(q{SELECT * FROM pooldiag.incidents WHERE breaker = 'lock_waits'});
+is($incident->{verdict}, '1 session waits for locks, 1 of 1 behind the replay of WAL', 'who waits for the replay of WAL is told so');
+my ($root) = @{ decode_json($incident->{report})->{root_blockers} };
+ok($root->{replay}, 'in the report too');
+is($root->{pid}, $eye->value(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'startup'}), 'with its process');
+my ($directed, $remedy) = split /\n/, $incident->{remedy}, 2;
+is($directed, '-- on the primary:', 'the remedy is for the primary');
+is($writer->row($remedy)->{pid}, $there->pid, 'and shows who it is there');
+$there->query('COMMIT');
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+is($reader->finish->{error}, undef, 'who waited gets through');
+$_->quit for $reader, $there, $writer;
+$eye->query('ALTER SYSTEM RESET pooldiag.breakers');
+reload($standby);
+$eye->poll(q{SELECT value FROM pooldiag.breakers WHERE breaker = 'lock_waits'}, 0);
+
 # A breaker that is open stays so when the standby is promoted.
 $eye->query(q{SELECT pooldiag.breaker_force_open('leaks')});
 my $listener = PoolDiag::Session->connect($standby);
@@ -108,4 +137,27 @@ pass('alerts are notified');
 $_->quit for @taken;
 
 unlike(slurp_file($standby->logfile), qr/PANIC|TRAP/, 'nothing else went wrong');
+$eye->quit;
+$listener->quit;
+$standby->stop;
+
+# A standby that lets nobody in: no canary is tried, for as long as one elsewhere takes for its tries, and none is missed.
+my $closed = PostgreSQL::Test::Cluster->new('closed');
+$closed->init_from_backup($primary, 'copy', has_streaming => 1);
+$closed->append_conf('postgresql.conf', "hot_standby = off\npooldiag.operation_timeout = 1s\npooldiag.failure_threshold = 1\n");
+$closed->start;
+ok(PoolDiag::Session->refusal($closed), 'hot_standby = off: nobody gets in');
+$eye = observer($primary);
+more_canaries(5);
+$eye->quit;
+$closed->promote;
+$closed->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'not promoted';
+$eye = observer($closed);
+more_canaries(1);
+is(canary()->{failed} + canary()->{timed_out}, 0, 'no try has failed there');
+is($eye->value(q{SELECT count(*) FROM pooldiag.alerts WHERE breaker = 'operations'}), 0, 'the breaker of operations has nothing to tell');
+unlike(slurp_file($closed->logfile), qr/Failed to |"breaker":"operations"/, 'nor has the log');
+ok(health()->{database_connected}, 'and the database is connected');
+$eye->quit;
+$closed->stop;
 done_testing();

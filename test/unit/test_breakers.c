@@ -198,6 +198,32 @@ test_a_second_without_a_sample(void **unused)
 	assert_int_equal(watched.breaker.consecutive_failures, 0);
 }
 
+/* An order is not undone by what was seen before it, however often that is looked at; what comes after it counts. */
+static void
+test_an_order_between_samples(void **unused)
+{
+	configure(POOLDIAG_BREAKER_SLOTS, NULL, "");
+	for (int i = 0; i < 3; i++)
+		second(97);
+	assert_int_equal(watched.breaker.state, POOLDIAG_BREAKER_OPEN);
+	assert_int_equal(order(POOLDIAG_ORDER_RESET, 0), POOLDIAG_BREAKER_RESETS);
+	for (int i = 0; i < 5; i++)
+	{
+		pooldiag_breakers_observe_again(&watched);
+		assert_int_equal(pass_a_second(), POOLDIAG_BREAKER_NOTHING);
+	}
+	assert_int_equal(watched.breaker.consecutive_failures, 0);
+	second(97);
+	pooldiag_breakers_observe_again(&watched);
+	pass_a_second();
+	assert_int_equal(watched.breaker.consecutive_failures, 2);
+	/* Who is silenced goes on. */
+	order(POOLDIAG_ORDER_SILENCE, 1000);
+	pooldiag_breakers_observe_again(&watched);
+	pass_a_second();
+	assert_int_equal(watched.breaker.state, POOLDIAG_BREAKER_OPEN);
+}
+
 static void
 test_a_cycle(void **unused)
 {
@@ -407,8 +433,10 @@ test_ages(void **unused)
 
 		assert_int_equal(aged(&age, 11, POOLDIAG_ACTIVE, stamps[i], 5000).slow, 0);
 		assert_int_equal(aged(&age, 11, POOLDIAG_ACTIVE, stamps[i], 6000).slow, 0);
+		assert_false(age.is_past);
 		result = aged(&age, 11, POOLDIAG_ACTIVE, stamps[i], 6001);
 		assert_int_equal(result.slow, 1);
+		assert_true(age.is_past);
 		assert_int_equal(result.slowest_ms, 1001);
 		assert_int_equal(result.leaks, 0);
 		/* Another statement, another session, another state begin anew. */
@@ -425,7 +453,9 @@ test_ages(void **unused)
 		assert_int_equal(result.oldest_leak_ms, 2001);
 		assert_int_equal(result.slow, 0);
 		/* Idle in between, nothing is left of it. */
+		assert_true(age.is_past);
 		assert_int_equal(aged(&age, 12, POOLDIAG_IDLE, stamps[i] + 2, 15000).leaks, 0);
+		assert_false(age.is_past);
 		assert_int_equal(aged(&age, 12, POOLDIAG_IDLE_IN_TRANSACTION, stamps[i] + 1, 16000).leaks,
 						 0);
 	}
@@ -440,6 +470,7 @@ main(void)
 		cmocka_unit_test_setup(test_new_definitions_keep_the_state, set_up),
 		cmocka_unit_test_setup(test_the_worst_of_a_second, set_up),
 		cmocka_unit_test_setup(test_a_second_without_a_sample, set_up),
+		cmocka_unit_test_setup(test_an_order_between_samples, set_up),
 		cmocka_unit_test_setup(test_a_cycle, set_up),
 		cmocka_unit_test_setup(test_a_clock_that_jumps, set_up),
 		cmocka_unit_test_setup(test_metrics_only, set_up),

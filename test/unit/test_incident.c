@@ -20,6 +20,10 @@
 #define LOOK_AT_SLOTS                                                         \
 	"SELECT pool, state, count(*), max(state_age) FROM pooldiag.connections " \
 	"GROUP BY pool, state ORDER BY count(*) DESC;"
+#define LOOK_ON_PRIMARY                                        \
+	"-- on the primary:\n"                                     \
+	"SELECT pid, locktype, relation::regclass FROM pg_locks\n" \
+	"WHERE mode = 'AccessExclusiveLock' AND granted;"
 #define LOOK_AT_BLOCKING                                                   \
 	"SELECT DISTINCT root_blocker, root_state, root_idle_for, root_query " \
 	"FROM pooldiag.blocking;"
@@ -176,6 +180,24 @@ static const Case cases[] = {
 	  .root_is_prepared = true},
 	 "7 sessions wait for locks, 7 of 7 behind a prepared transaction",
 	 "SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared;"},
+	{{.kind = POOLDIAG_BREAKER_LOCK_WAITS,
+	  .count = 2,
+	  .waiters = 2,
+	  .waiting = 2,
+	  .has_root = true,
+	  .root_is_replay = true},
+	 "2 sessions wait for locks, 2 of 2 behind the replay of WAL",
+	 LOOK_ON_PRIMARY},
+	{{.kind = POOLDIAG_BREAKER_SLOTS,
+	  .usable = 97,
+	  .holder = "web",
+	  .holder_state = POOLDIAG_ACTIVE,
+	  .held = 90,
+	  .held_behind = 80,
+	  .has_root = true,
+	  .root_is_replay = true},
+	 "90 of 97 slots are held by web, active, behind the replay of WAL",
+	 LOOK_ON_PRIMARY},
 	{{.kind = POOLDIAG_BREAKER_LOCK_WAITS, .count = 1},
 	 "1 session waits for locks",
 	 LOOK_AT_BLOCKING},
