@@ -149,6 +149,17 @@ idles(const PoolDiagConnection *connection, int pool, bool in_transaction)
 		   (in_transaction ? pooldiag_state_in_transaction_idle(state) : state == POOLDIAG_IDLE);
 }
 
+static int
+compare_state_changes(const void *left, const void *right)
+{
+	const PoolDiagBackend *a = *(const PoolDiagBackend *const *) left;
+	const PoolDiagBackend *b = *(const PoolDiagBackend *const *) right;
+
+	if (a->state_change != b->state_change)
+		return a->state_change < b->state_change ? -1 : 1;
+	return (a->procno > b->procno) - (a->procno < b->procno);
+}
+
 /*
  * Names the connections of a pool, or of all, that are idle, or idle in transaction, as long as they stay so: as many as
  * that, or all if it is negative, those that have been for longest first.
@@ -158,25 +169,17 @@ pooldiag_named_idle(PoolDiagNamed *named, const PoolDiagCase *c, int pool, bool 
 					int count)
 {
 	const PoolDiagLive *live = c->live;
-	bool *done = palloc0(sizeof(bool) * Max(live->count, 1));
+	const PoolDiagBackend **idle = palloc(sizeof(PoolDiagBackend *) * Max(live->count, 1));
+	int found = 0;
 
+	for (int i = 0; i < live->count; i++)
+		if (idles(&live->connections[i], pool, in_transaction))
+			idle[found++] = &live->connections[i].backend;
+	qsort(idle, found, sizeof(PoolDiagBackend *), compare_state_changes);
 	pooldiag_named_begin(named, POOLDIAG_BY_STATE);
-	for (int n = 0; count < 0 || n < count; n++)
-	{
-		int oldest = -1;
-
-		for (int i = 0; i < live->count; i++)
-			if (!done[i] && idles(&live->connections[i], pool, in_transaction) &&
-				(oldest < 0 || live->connections[i].backend.state_change <
-								   live->connections[oldest].backend.state_change))
-				oldest = i;
-		if (oldest < 0)
-			break;
-		done[oldest] = true;
-		pooldiag_named_add(
-			named, &live->connections[oldest].backend,
-			pooldiag_seconds_since(live->connections[oldest].backend.state_change, live->now));
-	}
+	for (int i = 0; i < found && (count < 0 || i < count); i++)
+		pooldiag_named_add(named, idle[i],
+						   pooldiag_seconds_since(idle[i]->state_change, live->now));
 }
 
 /* Puts those that were named into the evidence. */

@@ -12,6 +12,9 @@
 #include "postgres.h"
 
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +34,8 @@
 #include "listener.h"
 #include "settings.h"
 #include "worker.h"
+
+#define KEPT_BYTES (16 * 1024 * 1024)
 
 #define TRIED_AGAIN "It is tried again when the configuration is reloaded."
 
@@ -227,6 +232,16 @@ wait(double until_ms, uint32 wait_event)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* What an answer has taken stays for the next one: given back, it would be asked for again, page by page, which takes longer. */
+static void
+keep_memory(void)
+{
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+#endif
+}
+
 /* The worker's main function. */
 void
 pooldiag_http_main(Datum main_arg)
@@ -240,6 +255,7 @@ pooldiag_http_main(Datum main_arg)
 	SetConfigOption("timezone", "UTC", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("datestyle", "ISO", PGC_USERSET, PGC_S_OVERRIDE);
 	wait_event = WaitEventExtensionNew("PoolDiagHttpMain");
+	keep_memory();
 	pooldiag_httpd_begin();
 	configure();
 	while (!ShutdownRequestPending)
