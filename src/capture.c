@@ -19,7 +19,7 @@
 #include "locks.h"
 #include "operation.h"
 #include "refusals.h"
-#include "sampler.h"
+#include "sights.h"
 
 static bool
 is_at_work(PoolDiagState state)
@@ -125,9 +125,9 @@ is_culprit(const PoolDiagFacts *facts, const PoolDiagCapture *capture,
 	switch (facts->kind)
 	{
 		case POOLDIAG_BREAKER_SLOW_QUERIES:
-			return is_at_work(backend->state) && pooldiag_sampler_is_past(backend->procno);
+			return is_at_work(backend->state) && pooldiag_sights_is_past(backend->procno);
 		case POOLDIAG_BREAKER_LEAKS:
-			return !is_at_work(backend->state) && pooldiag_sampler_is_past(backend->procno);
+			return !is_at_work(backend->state) && pooldiag_sights_is_past(backend->procno);
 		default:
 			return pool == holder && backend->state == facts->holder_state &&
 				   (pooldiag_is_leak(&counted, limits, capture->now) ||
@@ -158,7 +158,7 @@ find_culprits(PoolDiagFacts *facts, const PoolDiagCapture *capture, int holder)
 
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
-		const PoolDiagBackend *backend = pooldiag_sampler_seen(procno, 0, &pool);
+		const PoolDiagBackend *backend = pooldiag_sights_seen(procno, 0, &pool);
 		bool waits;
 
 		if (backend == NULL)
@@ -176,7 +176,7 @@ find_culprits(PoolDiagFacts *facts, const PoolDiagCapture *capture, int holder)
 	facts->culprit_count = Min(count, POOLDIAG_CULPRITS);
 	for (int i = 0; i < facts->culprit_count; i++)
 		describe(&facts->culprits[i], found[i], capture->now);
-	if (count > 0 && pooldiag_sampler_seen(found[0]->procno, 0, &pool) != NULL)
+	if (count > 0 && pooldiag_sights_seen(found[0]->procno, 0, &pool) != NULL)
 		facts->culprit_pool = pooldiag_capture_pool(capture->sample, pool);
 }
 

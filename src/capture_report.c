@@ -19,7 +19,7 @@
 #include "ledger.h"
 #include "locks.h"
 #include "refusals.h"
-#include "sampler.h"
+#include "sights.h"
 #include "series.h"
 #include "shared.h"
 #include "wait_names.h"
@@ -411,7 +411,7 @@ put_roots(StringInfo json, const PoolDiagCapture *capture)
 		PoolDiagBackend backend = {0};
 		int pool = POOLDIAG_NO_POOL;
 
-		(void) pooldiag_sampler_seen(root->procno, root->pid, &pool);
+		(void) pooldiag_sights_seen(root->procno, root->pid, &pool);
 		if (root->pid != 0 && !pooldiag_blockers_is_replay(root))
 			(void) pooldiag_backends_read(root->procno, 0, 1000, &backend);
 		if (root->pid == 0)
@@ -571,7 +571,7 @@ pooldiag_capture_report(const PoolDiagCapture *capture, char *report, Size size)
 
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
-		seen[count].backend = pooldiag_sampler_seen(procno, 0, &seen[count].pool);
+		seen[count].backend = pooldiag_sights_seen(procno, 0, &seen[count].pool);
 		if (seen[count].backend != NULL)
 			count++;
 	}

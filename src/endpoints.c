@@ -23,7 +23,6 @@
 #include "history.h"
 #include "json.h"
 #include "page.h"
-#include "readiness.h"
 #include "settings.h"
 
 #define CONTENT_TYPE "Content-Type"
@@ -41,7 +40,6 @@ typedef struct Call
 
 typedef struct Endpoint
 {
-	const char *path;
 	bool names_nobody; /* if it is told not to, or in any case: it is for everybody */
 	void (*answer)(Call *call);
 } Endpoint;
@@ -57,21 +55,18 @@ static void answer_recommendations(Call *call);
 static void answer_alerts(Call *call);
 static void answer_page(Call *call);
 
-static const Endpoint endpoints[] = {
-	{"/livez", true, answer_livez},
-	{"/readyz", true, answer_readyz},
-	{"/metrics", false, answer_metrics},
-	{"/api/v1/health/database", true, answer_health},
-	{"/api/v1/health/detailed", true, answer_detailed},
-	{"/api/v1/history", false, answer_history},
-	{"/api/v1/pools", false, answer_pools},
-	{"/api/v1/recommendations", false, answer_recommendations},
-	{"/api/v1/alerts", false, answer_alerts},
-	{"/", false, answer_page},
+static const Endpoint endpoints[POOLDIAG_PATH_OTHER] = {
+	[POOLDIAG_PATH_PAGE] = {false, answer_page},
+	[POOLDIAG_PATH_LIVEZ] = {true, answer_livez},
+	[POOLDIAG_PATH_READYZ] = {true, answer_readyz},
+	[POOLDIAG_PATH_METRICS] = {false, answer_metrics},
+	[POOLDIAG_PATH_HEALTH] = {true, answer_health},
+	[POOLDIAG_PATH_DETAILED] = {true, answer_detailed},
+	[POOLDIAG_PATH_HISTORY] = {false, answer_history},
+	[POOLDIAG_PATH_POOLS] = {false, answer_pools},
+	[POOLDIAG_PATH_RECOMMENDATIONS] = {false, answer_recommendations},
+	[POOLDIAG_PATH_ALERTS] = {false, answer_alerts},
 };
-
-/* All other paths. */
-#define NOWHERE ((int) lengthof(endpoints))
 
 static const char *const argument_names[POOLDIAG_ARGUMENTS] = {
 	[POOLDIAG_ARGUMENT_SINCE] = "since", [POOLDIAG_ARGUMENT_STEP] = "step",
@@ -93,19 +88,6 @@ const char *
 pooldiag_endpoints_argument_name(PoolDiagArgument argument)
 {
 	return argument_names[argument];
-}
-
-/* As many as there are, and one for all other paths. */
-int
-pooldiag_endpoints_count(void)
-{
-	return NOWHERE + 1;
-}
-
-const char *
-pooldiag_endpoints_path(int endpoint)
-{
-	return endpoint < NOWHERE ? endpoints[endpoint].path : "other";
 }
 
 /* ---------------------------------------------------------------- answers ------------------------ */
@@ -175,7 +157,7 @@ answer_readyz(Call *call)
 			"Ask for /readyz?role=primary or /readyz?role=standby, or for /readyz alone.");
 		return;
 	}
-	obstacle = pooldiag_readiness_obstacle(pooldiag_live_read(0), role);
+	obstacle = pooldiag_health_obstacle(pooldiag_live_read(0), role);
 	if (obstacle != NULL)
 		call->answer->status = 503;
 	json = begin_body(call, JSON);
@@ -351,24 +333,15 @@ has_token(const PoolDiagRequest *request)
 		   pooldiag_access_is_token(request->password, token);
 }
 
-static int
-find_endpoint(const char *path)
-{
-	int i = 0;
-
-	while (i < NOWHERE && strcmp(endpoints[i].path, path) != 0)
-		i++;
-	return i;
-}
-
 static const char *
 list_paths(void)
 {
 	StringInfoData paths;
 
 	initStringInfo(&paths);
-	for (int i = 0; i < NOWHERE; i++)
-		appendStringInfo(&paths, "%s%s", i > 0 ? ", " : "There are ", endpoints[i].path);
+	for (int path = 0; path < POOLDIAG_PATH_OTHER; path++)
+		appendStringInfo(&paths, "%s%s", path > 0 ? ", " : "There are ",
+						 pooldiag_traffic_path((PoolDiagPath) path));
 	appendStringInfoChar(&paths, '.');
 	return paths.data;
 }
@@ -412,7 +385,7 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 {
 	Call call = {request, answer, false};
 
-	answer->endpoint = find_endpoint(request->path);
+	answer->path = pooldiag_traffic_find(request->path);
 	answer->status = 200;
 	/* What is shown holds for the moment, and for nobody but who asks, whatever it is taken for. */
 	add_header(answer, "Cache-Control", "no-store");
@@ -431,14 +404,14 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 								  "Nothing can be changed over HTTP.");
 		return;
 	}
-	if (answer->endpoint == NOWHERE)
+	if (answer->path == POOLDIAG_PATH_OTHER)
 	{
 		pooldiag_endpoints_refuse(answer, 404, "there is nothing at this path", list_paths());
 		return;
 	}
 	call.may_know_names = pooldiag_http_access == POOLDIAG_HTTP_ACCESS_ALL || has_token(request);
-	if (call.may_know_names || endpoints[answer->endpoint].names_nobody)
-		endpoints[answer->endpoint].answer(&call);
+	if (call.may_know_names || endpoints[answer->path].names_nobody)
+		endpoints[answer->path].answer(&call);
 	else
 		refuse_stranger(request, answer);
 }

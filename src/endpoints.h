@@ -7,6 +7,8 @@
 
 #include "lib/stringinfo.h"
 
+#include "traffic.h"
+
 /* A token has at most so many bytes. */
 #define POOLDIAG_TOKEN_LEN 512
 
@@ -44,7 +46,7 @@ typedef struct PoolDiagHeader
 typedef struct PoolDiagAnswer
 {
 	int status;
-	int endpoint; /* for who counts: see pooldiag_endpoints_path */
+	PoolDiagPath path; /* for who counts */
 	int header_count;
 	PoolDiagHeader headers[POOLDIAG_ANSWER_HEADERS];
 	StringInfoData body;
@@ -56,7 +58,5 @@ pooldiag_endpoints_refuse(PoolDiagAnswer *answer, int status, const char *error,
 extern bool pooldiag_endpoints_is_answered(const char *method);
 extern void pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer);
 extern const char *pooldiag_endpoints_argument_name(PoolDiagArgument argument);
-extern int pooldiag_endpoints_count(void);
-extern const char *pooldiag_endpoints_path(int endpoint);
 
 #endif /* POOLDIAG_ENDPOINTS_H */

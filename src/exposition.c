@@ -24,16 +24,15 @@
 #include "canary.h"
 #include "clock.h"
 #include "compat.h"
-#include "endpoints.h"
 #include "exposition.h"
 #include "exposition_pools.h"
 #include "health.h"
-#include "httpd.h"
 #include "layout.h"
 #include "openmetrics.h"
 #include "operation.h"
 #include "refusals.h"
 #include "shared.h"
+#include "traffic.h"
 #include "version.h"
 #include "wait_names.h"
 
@@ -428,31 +427,31 @@ write_self(PoolDiagMetrics *metrics, const PoolDiagLive *live)
 static void
 write_http(PoolDiagMetrics *metrics)
 {
-	PoolDiagHttpFigures figures;
+	PoolDiagTraffic traffic;
 
-	pooldiag_httpd_read(&figures);
+	pooldiag_traffic_read(&traffic);
 	pooldiag_metrics_family(
 		metrics, "pooldiag_http_requests", POOLDIAG_METRIC_COUNTER, NULL,
 		"Requests over HTTP, by path and status; other: paths at which there is "
 		"nothing.");
-	for (int endpoint = 0; endpoint < pooldiag_endpoints_count(); endpoint++)
-		for (int which = 0; which < pooldiag_httpd_statuses(); which++)
+	for (int path = 0; path < POOLDIAG_PATHS; path++)
+		for (int which = 0; which < POOLDIAG_HTTP_STATUSES; which++)
 		{
 			int status;
-			uint64 requests = pooldiag_httpd_requests(endpoint, which, &status);
+			uint64 answers = pooldiag_traffic_answers((PoolDiagPath) path, which, &status);
 			PoolDiagLabels labels = {0};
 
-			if (requests == 0)
+			if (answers == 0)
 				continue;
-			pooldiag_labels_add(&labels, "path", pooldiag_endpoints_path(endpoint));
+			pooldiag_labels_add(&labels, "path", pooldiag_traffic_path((PoolDiagPath) path));
 			pooldiag_labels_add(&labels, "code", psprintf("%d", status));
-			pooldiag_metrics_int(metrics, &labels, (int64) requests);
+			pooldiag_metrics_int(metrics, &labels, (int64) answers);
 		}
-	gauge(metrics, "pooldiag_http_connections", figures.connections,
+	gauge(metrics, "pooldiag_http_connections", traffic.connections,
 		  "Connections of HTTP clients that are open.");
-	counter(metrics, "pooldiag_http_connections_accepted", (int64) figures.accepted,
+	counter(metrics, "pooldiag_http_connections_accepted", (int64) traffic.accepted,
 			"Connections of HTTP clients that were accepted.");
-	counter(metrics, "pooldiag_http_connections_dropped", (int64) figures.dropped,
+	counter(metrics, "pooldiag_http_connections_dropped", (int64) traffic.dropped,
 			"Connections of HTTP clients that took too long, or had to make way for others.");
 }
 

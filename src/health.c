@@ -85,6 +85,26 @@ pooldiag_health_is_fit(const char *status)
 	return strcmp(status, "healthy") == 0 || strcmp(status, "degraded") == 0;
 }
 
+/*
+ * Why a client could not connect and work now, in a sentence that names nobody; NULL if it could. role is what it is
+ * looking for, "primary" or "standby"; NULL: either.
+ */
+const char *
+pooldiag_health_obstacle(const PoolDiagLive *live, const char *role)
+{
+	bool is_standby = RecoveryInProgress();
+
+	if (!pooldiag_readiness_accepts())
+		return "the server accepts no connections: it starts up, recovers or shuts down";
+	if (role != NULL && strcmp(role, is_standby ? "standby" : "primary") != 0)
+		return is_standby ? "this server is a standby" : "this server is a primary";
+	if (live->sample->server.connections >= pooldiag_backends_usable())
+		return "no connection slot is left";
+	if (!pooldiag_canary_is_well())
+		return "the last try to work in a database has failed";
+	return NULL;
+}
+
 static void
 write_pool_of_slots(StringInfo json, const PoolDiagLive *live, bool states)
 {

@@ -10,6 +10,7 @@
 #include "advisor.h"
 #include "live.h"
 
+extern const char *pooldiag_health_obstacle(const PoolDiagLive *live, const char *role);
 extern bool pooldiag_health_is_fit(const char *status);
 extern const char *pooldiag_health_status(const PoolDiagLive *live, const List *advice);
 extern void pooldiag_health_write(StringInfo json, const PoolDiagLive *live, const List *advice,

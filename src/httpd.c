@@ -9,8 +9,6 @@
  * one, and by the document that is being made.
  *
  * What is thrown while an answer is made is caught here: nothing may jump over the library's frames.
- *
- * How much has been asked for is in shared memory, written by this worker alone.
  */
 #include "postgres.h"
 
@@ -19,7 +17,6 @@
 #include <sys/socket.h>
 
 #include "miscadmin.h"
-#include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
 
@@ -27,6 +24,7 @@
 #include "endpoints.h"
 #include "httpd.h"
 #include "listener.h"
+#include "traffic.h"
 
 #define ROOM 256
 #define CROWDED (ROOM * 3 / 4)
@@ -52,84 +50,10 @@ typedef struct Client
 	double since_ms; /* of the monotonic clock */
 } Client;
 
-static const int statuses[] = {200, 400, 401, 404, 405, 421, 500, 503};
-
-typedef struct Shared
-{
-	pg_atomic_uint32 connections;
-	pg_atomic_uint64 accepted;
-	pg_atomic_uint64 dropped;
-	pg_atomic_uint64
-		requests[FLEXIBLE_ARRAY_MEMBER]; /* by endpoint, and status in the order above */
-} Shared;
-
-static Shared *shared = NULL;
 static Server servers[POOLDIAG_LISTENERS];
 static int server_count = 0;
 static Client clients[ROOM];
 static MemoryContext context = NULL;
-
-/* ---------------------------------------------------------------- what is counted ---------------- */
-
-static int
-counters(void)
-{
-	return pooldiag_endpoints_count() * (int) lengthof(statuses);
-}
-
-Size
-pooldiag_httpd_size(void)
-{
-	return offsetof(Shared, requests) + sizeof(pg_atomic_uint64) * counters();
-}
-
-void
-pooldiag_httpd_attach(char *at, bool made)
-{
-	shared = (Shared *) at;
-	if (!made)
-		return;
-	pg_atomic_init_u32(&shared->connections, 0);
-	pg_atomic_init_u64(&shared->accepted, 0);
-	pg_atomic_init_u64(&shared->dropped, 0);
-	for (int i = 0; i < counters(); i++)
-		pg_atomic_init_u64(&shared->requests[i], 0);
-}
-
-void
-pooldiag_httpd_read(PoolDiagHttpFigures *figures)
-{
-	figures->connections = (int) pg_atomic_read_u32(&shared->connections);
-	figures->accepted = pg_atomic_read_u64(&shared->accepted);
-	figures->dropped = pg_atomic_read_u64(&shared->dropped);
-	figures->requests = 0;
-	for (int i = 0; i < counters(); i++)
-		figures->requests += pg_atomic_read_u64(&shared->requests[i]);
-}
-
-/* How many statuses there are. */
-int
-pooldiag_httpd_statuses(void)
-{
-	return lengthof(statuses);
-}
-
-/* How many requests for an endpoint were answered with one of the statuses, which that is. */
-uint64
-pooldiag_httpd_requests(int endpoint, int which, int *status)
-{
-	*status = statuses[which];
-	return pg_atomic_read_u64(&shared->requests[endpoint * (int) lengthof(statuses) + which]);
-}
-
-static void
-count_request(const PoolDiagAnswer *answer)
-{
-	for (int i = 0; i < (int) lengthof(statuses); i++)
-		if (statuses[i] == answer->status)
-			pg_atomic_fetch_add_u64(
-				&shared->requests[answer->endpoint * (int) lengthof(statuses) + i], 1);
-}
 
 /* ---------------------------------------------------------------- a request ---------------------- */
 
@@ -144,7 +68,7 @@ answer_error(PoolDiagAnswer *answer, const ErrorData *error)
 	if (status == 500)
 	{
 		ereport(LOG, (errmsg("pooldiag could not answer %s: %s",
-							 pooldiag_endpoints_path(answer->endpoint), error->message)));
+							 pooldiag_traffic_path(answer->path), error->message)));
 		pooldiag_endpoints_refuse(answer, status, "this could not be answered",
 								  "See the server's log for why.");
 	}
@@ -247,7 +171,7 @@ handle(void *unused, struct MHD_Connection *connection, const char *url, const c
 		MHD_free(user);
 	if (password != NULL)
 		MHD_free(password);
-	count_request(&answer);
+	pooldiag_traffic_answered(answer.path, answer.status);
 	result = send_answer(connection, &answer);
 	MemoryContextSwitchTo(before);
 	MemoryContextReset(context);
@@ -279,7 +203,7 @@ connection_changed(void *unused, struct MHD_Connection *connection, void **socke
 		if (client != NULL)
 		{
 			client->fd = -1;
-			pg_atomic_fetch_sub_u32(&shared->connections, 1);
+			pooldiag_traffic_disconnected();
 		}
 		return;
 	}
@@ -294,8 +218,7 @@ connection_changed(void *unused, struct MHD_Connection *connection, void **socke
 			clients[i].answering = false;
 			clients[i].since_ms = pooldiag_clock_ms();
 			*socket_context = &clients[i];
-			pg_atomic_fetch_add_u32(&shared->connections, 1);
-			pg_atomic_fetch_add_u64(&shared->accepted, 1);
+			pooldiag_traffic_connected();
 			return;
 		}
 }
@@ -306,7 +229,7 @@ drop(Client *client)
 {
 	client->dropped = true;
 	(void) shutdown(client->fd, SHUT_RDWR);
-	pg_atomic_fetch_add_u64(&shared->dropped, 1);
+	pooldiag_traffic_dropped();
 }
 
 /* Who has waited longest, who has not sent a request before who is being answered; NULL if there is nobody. */
@@ -368,7 +291,7 @@ pooldiag_httpd_begin(void)
 	context = AllocSetContextCreate(TopMemoryContext, "pooldiag HTTP", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < ROOM; i++)
 		clients[i].fd = -1;
-	pg_atomic_write_u32(&shared->connections, 0);
+	pooldiag_traffic_begin();
 }
 
 /* Answers at a socket that listens, which is the library's from now on; so many others share the room. */

@@ -20,7 +20,6 @@
 #include "errand.h"
 #include "findings.h"
 #include "holds.h"
-#include "httpd.h"
 #include "incidents.h"
 #include "keeper.h"
 #include "layout.h"
@@ -31,6 +30,7 @@
 #include "scans.h"
 #include "series.h"
 #include "slowlog.h"
+#include "traffic.h"
 #include "worker.h"
 
 static const PoolDiagPart parts[] = {
@@ -49,7 +49,7 @@ static const PoolDiagPart parts[] = {
 	{"canary", pooldiag_canary_size, pooldiag_canary_attach},
 	{"notifier", pooldiag_notifier_size, pooldiag_notifier_attach},
 	{"quotas", pooldiag_quotas_size, pooldiag_quotas_attach},
-	{"http", pooldiag_httpd_size, pooldiag_httpd_attach},
+	{"http", pooldiag_traffic_size, pooldiag_traffic_attach},
 	{"workers", pooldiag_worker_size, pooldiag_worker_attach},
 };
 

@@ -1,6 +1,6 @@
 /*
  * readiness.c
- *	  Does the server let sessions in, and could one work?
+ *	  Does the server let sessions in?
  *
  * What the postmaster thinks of that it tells nobody but pg_ctl, in a line of its lock file: it is starting up, ready,
  * ready as a standby, or shutting down, of which a smart shutdown gives no other sign.
@@ -15,7 +15,6 @@
 #include "storage/fd.h"
 #include "utils/pidfile.h"
 
-#include "canary.h"
 #include "readiness.h"
 
 /* The file is in the data directory, where every process of the server is. */
@@ -53,24 +52,4 @@ pooldiag_readiness_accepts(void)
 	}
 	return strncmp(line, PM_STATUS_STARTING, strlen(PM_STATUS_STARTING)) != 0 &&
 		   strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) != 0;
-}
-
-/*
- * Why a client could not connect and work now, in a sentence that names nobody; NULL if it could. role is what it is
- * looking for, "primary" or "standby"; NULL: either.
- */
-const char *
-pooldiag_readiness_obstacle(const PoolDiagLive *live, const char *role)
-{
-	bool is_standby = RecoveryInProgress();
-
-	if (!pooldiag_readiness_accepts())
-		return "the server accepts no connections: it starts up, recovers or shuts down";
-	if (role != NULL && strcmp(role, is_standby ? "standby" : "primary") != 0)
-		return is_standby ? "this server is a standby" : "this server is a primary";
-	if (live->sample->server.connections >= pooldiag_backends_usable())
-		return "no connection slot is left";
-	if (!pooldiag_canary_is_well())
-		return "the last try to work in a database has failed";
-	return NULL;
 }

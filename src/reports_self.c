@@ -12,7 +12,6 @@
 #include "counters.h"
 #include "findings.h"
 #include "holds.h"
-#include "httpd.h"
 #include "incidents.h"
 #include "keeper.h"
 #include "layout.h"
@@ -27,6 +26,7 @@
 #include "settings.h"
 #include "shared.h"
 #include "slowlog.h"
+#include "traffic.h"
 #include "worker.h"
 
 PG_FUNCTION_INFO_V1(pooldiag_self);
@@ -224,16 +224,16 @@ put_worker(ReturnSetInfo *result, PoolDiagWorkerKind kind)
 static void
 put_http(ReturnSetInfo *result)
 {
-	PoolDiagHttpFigures figures;
+	PoolDiagTraffic traffic;
 
-	pooldiag_httpd_read(&figures);
+	pooldiag_traffic_read(&traffic);
 	put_worker(result, POOLDIAG_HTTP_WORKER);
-	put(result, "http_connections", true, figures.connections, "connections");
-	put(result, "http_connections_accepted", true, (double) figures.accepted,
+	put(result, "http_connections", true, traffic.connections, "connections");
+	put(result, "http_connections_accepted", true, (double) traffic.accepted,
 		"connections since server start");
-	put(result, "http_connections_dropped", true, (double) figures.dropped,
+	put(result, "http_connections_dropped", true, (double) traffic.dropped,
 		"connections since server start");
-	put(result, "http_requests", true, (double) figures.requests, "requests since server start");
+	put(result, "http_requests", true, (double) traffic.requests, "requests since server start");
 }
 
 static void

@@ -40,6 +40,7 @@
 #include "sessions.h"
 #include "settings.h"
 #include "shared.h"
+#include "sights.h"
 #include "slowlog.h"
 #include "watch.h"
 #include "worker.h"
@@ -48,22 +49,7 @@
  * than one. */
 #define READ_TRIES 1000
 
-/* What the sampler remembers of a slot. */
-typedef struct SlotMemory
-{
-	uint64 generation; /* of the directory when the pool was found */
-	uint32 key;		   /* hash of what the pool was found by */
-	int pool;
-	bool busy;	  /* what this tick has of it is an earlier one's */
-	bool held;	  /* by somebody, at the last tick */
-	int database; /* rows in the sample's tables of peaks, or -1 */
-	int role;
-	PoolDiagAge age;
-	PoolDiagBackend backend; /* what a tick touches stands first in it */
-} SlotMemory;
-
 static PoolDiagSample *sample = NULL;
-static SlotMemory *slots = NULL;
 static bool *active = NULL;	   /* slots that may have counted something since the last tick */
 static uint64 refused = 0;	   /* up to now, since the server's start */
 static bool maybe_room = true; /* this tick has not seen the directory full */
@@ -97,7 +83,7 @@ pool_key(const PoolDiagBackend *backend)
 }
 
 static void
-find_pool(SlotMemory *slot)
+find_pool(PoolDiagSight *slot)
 {
 	PoolDiagPools *pools = &sample->pools;
 	char user[NAMEDATALEN];
@@ -139,7 +125,7 @@ has_room(void)
 
 /* Must the pool of this slot be looked for? Not where only its state has changed. */
 static bool
-needs_pool(const SlotMemory *slot, PoolDiagRead read)
+needs_pool(const PoolDiagSight *slot, PoolDiagRead read)
 {
 	const PoolDiagPools *pools = &sample->pools;
 
@@ -152,7 +138,7 @@ needs_pool(const SlotMemory *slot, PoolDiagRead read)
 }
 
 static void
-sample_slot(SlotMemory *slot, int procno, TimestampTz now)
+sample_slot(PoolDiagSight *slot, int procno, TimestampTz now)
 {
 	PoolDiagRead read =
 		pooldiag_backends_read(procno, POOLDIAG_READ_CLIENT, READ_TRIES, &slot->backend);
@@ -264,7 +250,7 @@ compare_sessions(uint64 since, TimestampTz now)
 
 	for (int procno = 0; procno < MaxConnections; procno++)
 	{
-		const SlotMemory *slot = &slots[procno];
+		const PoolDiagSight *slot = &pooldiag_sights[procno];
 		bool is_known = slot->backend.pid != 0 && slot->backend.state != POOLDIAG_STARTING;
 		PoolDiagSeat seen = {is_known ? slot->pool : POOLDIAG_NO_POOL, slot->database, slot->role};
 
@@ -294,7 +280,7 @@ take_sample(void)
 	since = pooldiag_presence_next(pooldiag_presence);
 	pg_memory_barrier();
 	for (int procno = 0; procno < MaxConnections; procno++)
-		sample_slot(&slots[procno], procno, now);
+		sample_slot(&pooldiag_sights[procno], procno, now);
 	pg_memory_barrier();
 	if (hear_sessions())
 		compare_sessions(since, now);
@@ -389,7 +375,6 @@ static void
 start_sampling(void)
 {
 	Size size = pooldiag_sample_size(pooldiag_max_pools);
-	Size slots_size = mul_size(sizeof(SlotMemory), MaxConnections);
 	PoolDiagAudience audience;
 
 	sample = pooldiag_shared_read();
@@ -400,12 +385,11 @@ start_sampling(void)
 		sample = MemoryContextAllocHuge(TopMemoryContext, size);
 		pooldiag_sample_init(sample, pooldiag_max_pools);
 	}
-	slots = MemoryContextAllocHuge(TopMemoryContext, slots_size);
-	memset(slots, 0, slots_size);
+	pooldiag_sights_begin();
 	active = MemoryContextAllocZero(TopMemoryContext, MaxConnections);
 	memset(&sample->self, 0, sizeof(sample->self));
 	sample->self.started_at = GetCurrentTimestamp();
-	sample->self.private_bytes = size + slots_size + pooldiag_ledger_sources_size() +
+	sample->self.private_bytes = size + pooldiag_sights_size() + pooldiag_ledger_sources_size() +
 								 pooldiag_flows_size(sample->pools.capacity) +
 								 pooldiag_outlook_private_size(sample->pools.capacity);
 	audience = audience_of_sample();
@@ -477,31 +461,6 @@ pooldiag_sampler_main(Datum main_arg)
 	/* For whoever comes next, and the state file. */
 	tick(true);
 	proc_exit(1);
-}
-
-/*
- * In the sampler: a regular slot as its last tick has seen it, with its pool; NULL if nobody held it, or another process
- * than that one (0: any).
- */
-const PoolDiagBackend *
-pooldiag_sampler_seen(int procno, int pid, int *pool)
-{
-	const SlotMemory *slot;
-
-	if (procno >= MaxConnections)
-		return NULL;
-	slot = &slots[procno];
-	if (slot->backend.pid == 0 || (pid != 0 && slot->backend.pid != pid))
-		return NULL;
-	*pool = slot->pool;
-	return &slot->backend;
-}
-
-/* In the sampler: had that slot, when its last tick saw it, been at what it is at for longer than its pool's threshold? */
-bool
-pooldiag_sampler_is_past(int procno)
-{
-	return slots[procno].age.is_past;
 }
 
 /*
