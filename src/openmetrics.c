@@ -75,7 +75,7 @@ pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
 {
 	char *to = labels->text + labels->length;
 	char *end = labels->text + sizeof(labels->text) - 1; /* the quote has room behind it */
-	char *whole; /* where the last character begins */
+	char *whole;										 /* where the last character begins */
 
 	/* A comma, the equals sign, two quotes. */
 	if (strlen(name) + 4 > sizeof(labels->text) - labels->length)

@@ -22,8 +22,8 @@
 #define LOCK_FILE "postmaster.pid"
 
 /*
- * False while it starts up, recovers without letting anybody in to read, or shuts down; true where that can't be told. In
- * the recovery from a crash the file still has what was true before.
+ * False while it starts up, recovers without letting anybody in to read, as a standby does with hot_standby off, or shuts
+ * down; true where that can't be told. In the recovery from a crash the file still has what was true before.
  */
 bool
 pooldiag_readiness_accepts(void)
@@ -51,9 +51,6 @@ pooldiag_readiness_accepts(void)
 			return true;
 		line++;
 	}
-	/* A standby that lets nobody in, as hot_standby is off. */
-	if (strncmp(line, PM_STATUS_STANDBY, strlen(PM_STATUS_STANDBY)) == 0)
-		return false;
 	return strncmp(line, PM_STATUS_STARTING, strlen(PM_STATUS_STARTING)) != 0 &&
 		   strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) != 0;
 }
