@@ -16,7 +16,7 @@ use Test::More;
 
 use PoolDiag::Metrics;
 use PoolDiag::Server;
-use PoolDiag::Session;
+use PoolDiag::Session qw(wait_until);
 
 # The sampler takes a tick when it is told to.
 my $node = new_server('metrics', <<'EOC');
@@ -288,8 +288,13 @@ $eye->query('CREATE ROLE "' . s/"/""/gr . '" LOGIN') for @roles;
 my @named = map { PoolDiag::Session->connect($node, user => $_, application_name => 'app') } @roles, "\xff", "\xfe";
 push @named, map { PoolDiag::Session->connect($node, application_name => $_) } "say \"\\\xe9\xff\n", 'x' x 63;
 $eye->query(qq{SELECT pooldiag.set_pool('"\\', application_name => 'nobody else', size => 1)});
-$eye->query('SELECT pooldiag.sample_now()') for 1, 2;
-$eye->poll('SELECT count(*) FROM pooldiag.pools WHERE declared', 3);
+# The sampler hears of it in its own time, and acts at a tick.
+wait_until('the pool is declared', sub
+	{
+		$eye->query('SELECT pooldiag.sample_now()');
+		return $eye->value('SELECT count(*) FROM pooldiag.pools WHERE declared') == 3;
+	});
+$eye->query('SELECT pooldiag.sample_now()');
 $m = metrics('names');
 my @shown = $eye->column('SELECT pool FROM pooldiag.pools');
 my %twice;
