@@ -11,6 +11,7 @@
 #include "advice_workload.h"
 #include "compat.h"
 #include "thresholds.h"
+#include "wait_names.h"
 
 #define CLASS(event) POOLDIAG_WAIT_CLASS((uint32) (event))
 #define ON_CPU 0
@@ -107,7 +108,7 @@ pooldiag_advice_wait_bound(PoolDiagCase *c, int pool)
 	const Waits *waits = find_waits(activity);
 	int64 samples = activity->by_class[waits->class];
 	double percent = 100.0 * (double) samples / (double) activity->active;
-	const char *event = pgstat_get_wait_event(activity->top_event[waits->class]);
+	const char *event = pooldiag_wait_name(activity->top_event[waits->class]);
 	StringInfoData json;
 	PoolDiagAdvice *added = pooldiag_advice_on(c, POOLDIAG_WARNING, pool, &json);
 

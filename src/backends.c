@@ -36,26 +36,27 @@
 
 static PgBackendStatus *status_array = NULL;
 
+/*
+ * Finds core's array, in the shared-memory index. In the postmaster, each time that it has made shared memory, so that all
+ * processes have it from there: looked for later, it would be behind a lock that a session can hold.
+ */
+void
+pooldiag_backends_find_array(void)
+{
+	bool found;
+	Size size = mul_size(sizeof(PgBackendStatus), POOLDIAG_STATUS_ENTRIES);
+
+	status_array = ShmemInitStruct("Backend Status Array", size, &found);
+	if (!found)
+		elog(ERROR, "the backend status array is not in the shared-memory index");
+}
+
 static volatile PgBackendStatus *
 status_entry(int index)
 {
+	/* Without preloading, a session has its own entry to go by. */
 	if (unlikely(status_array == NULL))
-	{
-		if (MyBEEntry != NULL)
-			status_array = MyBEEntry - POOLDIAG_MY_ENTRY_INDEX;
-		else
-		{
-			bool found;
-			Size size = mul_size(sizeof(PgBackendStatus), POOLDIAG_STATUS_ENTRIES);
-
-			status_array = ShmemInitStruct("Backend Status Array", size, &found);
-			if (!found)
-			{
-				status_array = NULL;
-				elog(ERROR, "the backend status array is not in the shared-memory index");
-			}
-		}
-	}
+		status_array = MyBEEntry - POOLDIAG_MY_ENTRY_INDEX;
 	return &status_array[index];
 }
 

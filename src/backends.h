@@ -61,6 +61,7 @@ typedef enum PoolDiagSlotRange
 	POOLDIAG_SLOTS_WALSENDERS
 } PoolDiagSlotRange;
 
+extern void pooldiag_backends_find_array(void);
 extern PoolDiagRead
 pooldiag_backends_read(int procno, int what, int max_tries, PoolDiagBackend *backend);
 extern void pooldiag_backends_range(PoolDiagSlotRange range, int *first, int *count);

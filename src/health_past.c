@@ -15,6 +15,7 @@
 #include "reports_counters.h"
 #include "series.h"
 #include "shared.h"
+#include "wait_names.h"
 
 /* The events that most connections waited for; the others are summed. */
 #define WAITS_SHOWN 10
@@ -134,7 +135,7 @@ write_waits(StringInfo json, const PoolDiagWaits *waits)
 			write_wait(json, "CPU", "CPU", events[e].samples, total);
 		else
 			write_wait(json, pgstat_get_wait_event_type(events[e].event),
-					   pgstat_get_wait_event(events[e].event), events[e].samples, total);
+					   pooldiag_wait_name(events[e].event), events[e].samples, total);
 	if (others > 0)
 		write_wait(json, "other", "other", others, total);
 	pooldiag_json_end(json, ']');

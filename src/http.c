@@ -42,7 +42,9 @@
 /* What is listened to, to see what a reload changes. */
 static int port = 0;
 static char *addresses = NULL;
-static bool is_complete = false; /* at all of them */
+static PoolDiagListenAddress listed[POOLDIAG_LISTENERS];
+static bool is_open[POOLDIAG_LISTENERS]; /* of those, or need not be */
+static int listed_count = 0;
 static WaitEventSet *waits = NULL;
 
 /* ---------------------------------------------------------------- the token ---------------------- */
@@ -142,7 +144,7 @@ is_no_matter(const PoolDiagListenAddress *address, int error)
 }
 
 static bool
-listen_at(const PoolDiagListenAddress *address, int share)
+listen_at(const PoolDiagListenAddress *address)
 {
 	const char *failed_to;
 	int fd = pooldiag_listener_open(address, port, &failed_to);
@@ -159,7 +161,7 @@ listen_at(const PoolDiagListenAddress *address, int share)
 				 errhint("%s " TRIED_AGAIN, hint)));
 		return false;
 	}
-	if (!pooldiag_httpd_start(fd, share))
+	if (!pooldiag_httpd_start(fd))
 	{
 		close(fd);
 		ereport(
@@ -174,17 +176,13 @@ listen_at(const PoolDiagListenAddress *address, int share)
 	return true;
 }
 
+/* Listens where it should and does not yet. */
 static void
 listen_at_all(void)
 {
-	PoolDiagListenAddress found[POOLDIAG_LISTENERS];
-	char bad[64];
-	int count = pooldiag_listener_parse(addresses, found, bad, sizeof(bad));
-
-	is_complete = true;
-	for (int i = 0; i < count && port != 0; i++)
-		if (!listen_at(&found[i], count))
-			is_complete = false;
+	for (int i = 0; i < listed_count; i++)
+		if (!is_open[i])
+			is_open[i] = listen_at(&listed[i]);
 }
 
 /* What the worker waits for changes with its sockets; one can't be taken out of a set. */
@@ -200,19 +198,30 @@ wait_for_all(void)
 		AddWaitEventToSet(waits, WL_SOCKET_READABLE, pooldiag_httpd_descriptor(i), NULL, NULL);
 }
 
-/* Puts the settings that this process has read in force. Connections stay where nothing has changed for them. */
+/* Forgets where it has listened, for another port or other addresses. */
 static void
-configure(void)
+listen_elsewhere(void)
 {
-	configure_token();
-	if (is_complete && port == pooldiag_http_port &&
-		strcmp(addresses, pooldiag_http_listen_addresses) == 0)
-		return;
+	char bad[64];
+
 	pooldiag_httpd_stop();
 	if (addresses != NULL)
 		pfree(addresses);
 	port = pooldiag_http_port;
 	addresses = MemoryContextStrdup(TopMemoryContext, pooldiag_http_listen_addresses);
+	listed_count =
+		port == 0 ? 0 : Max(0, pooldiag_listener_parse(addresses, listed, bad, sizeof(bad)));
+	memset(is_open, 0, sizeof(is_open));
+}
+
+/* Puts the settings that this process has read in force. Connections stay where nothing has changed for them. */
+static void
+configure(void)
+{
+	configure_token();
+	if (addresses == NULL || port != pooldiag_http_port ||
+		strcmp(addresses, pooldiag_http_listen_addresses) != 0)
+		listen_elsewhere();
 	listen_at_all();
 	wait_for_all();
 }

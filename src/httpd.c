@@ -3,12 +3,14 @@
  *	  HTTP itself: connections, requests, answers. The parsing is libmicrohttpd's.
  *
  * In the http worker alone, without a thread: the library runs when the worker calls it. There is room for ROOM
- * connections; each has so long to send a request and to take its answer, whatever it does meanwhile. Where more than
- * three quarters are taken, those who have waited longest without a request make way. So a client that is slow, or means
- * harm, costs a place for as long as nobody else needs it. Memory is bounded by ROOM times what the library may use for
- * one, and by the document that is being made.
+ * connections at all addresses together; each has so long to send a request and to take its answer, whatever it does
+ * meanwhile. Where more than three quarters are taken, those who have been connected for longest make way, whatever they are
+ * at; so that who comes, asks and goes is always answered, and a client that is slow, or means harm, costs a place for as
+ * long as nobody else needs it. Memory is bounded by ROOM times what the library may use for one, and by MOST_UNSENT, as the
+ * library has a copy of each answer until its client has taken it.
  *
- * What is thrown while an answer is made is caught here: nothing may jump over the library's frames.
+ * What is thrown while an answer is made is caught here: nothing may jump over the library's frames. What is thrown here
+ * itself, for want of memory, has nobody to jump to: such an error ends a process.
  */
 #include "postgres.h"
 
@@ -28,6 +30,9 @@
 
 #define ROOM 256
 #define CROWDED (ROOM * 3 / 4)
+/* Bytes of answers that wait to be taken: beyond that, who has been connected for longest loses its own; twice that is the
+ * most that there is. */
+#define MOST_UNSENT ((size_t) 16 * 1024 * 1024)
 /* What the library may use for a connection: a longer header is refused by it. */
 #define CONNECTION_MEMORY 16384
 /* How long a connection may take for a request, and for taking the answer. */
@@ -46,13 +51,16 @@ typedef struct Client
 {
 	int fd; /* -1: the place is free */
 	bool dropped;
-	bool answering;	 /* else it is to send a request */
-	double since_ms; /* of the monotonic clock */
+	double accepted_ms; /* of the monotonic clock */
+	double
+		since_ms; /* the same: when the request that it is at, or is to send, began, or the answer to it */
+	size_t unsent; /* bytes of the answer that the library has, until all are sent */
 } Client;
 
 static Server servers[POOLDIAG_LISTENERS];
 static int server_count = 0;
 static Client clients[ROOM];
+static size_t unsent = 0; /* of all clients */
 static MemoryContext context = NULL;
 
 /* ---------------------------------------------------------------- a request ---------------------- */
@@ -151,10 +159,7 @@ handle(void *unused, struct MHD_Connection *connection, const char *url, const c
 		return MHD_YES;
 	}
 	if (client != NULL)
-	{
-		client->answering = true;
 		client->since_ms = pooldiag_clock_ms();
-	}
 	before = MemoryContextSwitchTo(context);
 	request.host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
 	request.accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
@@ -167,12 +172,20 @@ handle(void *unused, struct MHD_Connection *connection, const char *url, const c
 	user = MHD_basic_auth_get_username_password(connection, &password);
 	request.password = password;
 	make_answer(&request, &answer);
+	if (unsent + (size_t) answer.body.len > 2 * MOST_UNSENT)
+		pooldiag_endpoints_refuse(&answer, 503, "too much waits to be taken by others",
+								  "Ask again in a moment.");
 	if (user != NULL)
 		MHD_free(user);
 	if (password != NULL)
 		MHD_free(password);
 	pooldiag_traffic_answered(answer.path, answer.status);
 	result = send_answer(connection, &answer);
+	if (client != NULL)
+	{
+		client->unsent = (size_t) answer.body.len;
+		unsent += client->unsent;
+	}
 	MemoryContextSwitchTo(before);
 	MemoryContextReset(context);
 	return result;
@@ -186,11 +199,28 @@ request_ended(void *unused, struct MHD_Connection *connection, void **request_co
 
 	if (client == NULL)
 		return;
-	client->answering = false;
+	unsent -= client->unsent;
+	client->unsent = 0;
 	client->since_ms = pooldiag_clock_ms();
 }
 
 /* ---------------------------------------------------------------- connections -------------------- */
+
+static Client *
+find_place(void)
+{
+	for (int i = 0; i < ROOM; i++)
+		if (clients[i].fd < 0)
+			return &clients[i];
+	return NULL;
+}
+
+/* Called by the library before it accepts a client: while all places are taken, it does not. */
+static enum MHD_Result
+may_connect(void *unused, const struct sockaddr *address, socklen_t length)
+{
+	return find_place() != NULL ? MHD_YES : MHD_NO;
+}
 
 static void
 connection_changed(void *unused, struct MHD_Connection *connection, void **socket_context,
@@ -202,25 +232,21 @@ connection_changed(void *unused, struct MHD_Connection *connection, void **socke
 	{
 		if (client != NULL)
 		{
+			unsent -= client->unsent;
 			client->fd = -1;
 			pooldiag_traffic_disconnected();
 		}
 		return;
 	}
-	for (int i = 0; i < ROOM; i++)
-		if (clients[i].fd < 0)
-		{
-			const union MHD_ConnectionInfo *info =
-				MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-			clients[i].fd = info->connect_fd;
-			clients[i].dropped = false;
-			clients[i].answering = false;
-			clients[i].since_ms = pooldiag_clock_ms();
-			*socket_context = &clients[i];
-			pooldiag_traffic_connected();
-			return;
-		}
+	client = find_place();
+	if (client == NULL)
+		return;
+	client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	client->dropped = false;
+	client->accepted_ms = client->since_ms = pooldiag_clock_ms();
+	client->unsent = 0;
+	*socket_context = client;
+	pooldiag_traffic_connected();
 }
 
 /* The library closes it, when it comes to it. */
@@ -232,30 +258,31 @@ drop(Client *client)
 	pooldiag_traffic_dropped();
 }
 
-/* Who has waited longest, who has not sent a request before who is being answered; NULL if there is nobody. */
+/* Who has been connected for longest, of those for whom an answer waits if that is asked for; NULL if there is nobody. */
 static Client *
-find_slowest(void)
+find_oldest(bool with_answer)
 {
-	Client *slowest = NULL;
+	Client *oldest = NULL;
 
 	for (int i = 0; i < ROOM; i++)
 	{
 		Client *client = &clients[i];
 
-		if (client->fd < 0 || client->dropped)
+		if (client->fd < 0 || client->dropped || (with_answer && client->unsent == 0))
 			continue;
-		if (slowest == NULL || (slowest->answering && !client->answering) ||
-			(slowest->answering == client->answering && client->since_ms < slowest->since_ms))
-			slowest = client;
+		if (oldest == NULL || client->accepted_ms < oldest->accepted_ms)
+			oldest = client;
 	}
-	return slowest;
+	return oldest;
 }
 
-/* Ends what takes too long, and makes room. Returns how many connections are left. */
+/* Ends what takes too long, and makes room, for connections and for answers. Returns how many connections are left. */
 static int
 sweep(double now)
 {
 	int left = 0;
+	size_t waiting = 0;
+	Client *oldest;
 
 	for (int i = 0; i < ROOM; i++)
 	{
@@ -264,12 +291,21 @@ sweep(double now)
 		if (client->fd < 0 || client->dropped)
 			continue;
 		if (now - client->since_ms > PATIENCE_MS)
+		{
 			drop(client);
-		else
-			left++;
+			continue;
+		}
+		left++;
+		waiting += client->unsent;
 	}
 	for (; left > CROWDED; left--)
-		drop(find_slowest());
+		drop(find_oldest(false));
+	while (waiting > MOST_UNSENT && (oldest = find_oldest(true)) != NULL)
+	{
+		waiting -= Min(waiting, oldest->unsent);
+		drop(oldest);
+		left--;
+	}
 	return left;
 }
 
@@ -294,16 +330,16 @@ pooldiag_httpd_begin(void)
 	pooldiag_traffic_begin();
 }
 
-/* Answers at a socket that listens, which is the library's from now on; so many others share the room. */
+/* Answers at a socket that listens, which is the library's from now on. All share the room. */
 bool
-pooldiag_httpd_start(int fd, int share)
+pooldiag_httpd_start(int fd)
 {
 	Server *server = &servers[server_count];
 
 	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, NULL, MHD_OPTION_EXTERNAL_LOGGER,
-		log_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned int) (ROOM / Max(share, 1)), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, may_connect, NULL, handle, NULL,
+		MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int) ROOM, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) SILENCE_S,
 		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL, MHD_OPTION_NOTIFY_COMPLETED,
 		request_ended, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);

@@ -7,7 +7,7 @@
 
 /* All of it in the http worker. */
 extern void pooldiag_httpd_begin(void);
-extern bool pooldiag_httpd_start(int fd, int share);
+extern bool pooldiag_httpd_start(int fd);
 extern void pooldiag_httpd_stop(void);
 extern int pooldiag_httpd_count(void);
 extern int pooldiag_httpd_descriptor(int index);

@@ -14,6 +14,7 @@
 #include "storage/shmem.h"
 
 #include "alerts.h"
+#include "backends.h"
 #include "canary.h"
 #include "compat.h"
 #include "counters.h"
@@ -110,6 +111,7 @@ start_shared_memory(void)
 		at += CACHELINEALIGN(part->size());
 	}
 	LWLockRelease(AddinShmemInitLock);
+	pooldiag_backends_find_array();
 	if (!found)
 		pooldiag_keeper_load();
 }

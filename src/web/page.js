@@ -801,7 +801,7 @@ $('cursor').addEventListener('blur', release);
 $('cursor').addEventListener('keydown', event => {
 	const last = points.length - 1;
 	const index = cursor === null ? last : points.findIndex(p => p.t + step * 1000 > cursor);
-	const to = {ArrowLeft: index - 1, ArrowDown: index - 1, ArrowRight: index + 1, ArrowUp: index + 1, PageUp: index - 20, PageDown: index + 20, Home: 0, End: last}[event.key];
+	const to = {ArrowLeft: index - 1, ArrowDown: index - 1, ArrowRight: index + 1, ArrowUp: index + 1, PageUp: index + 20, PageDown: index - 20, Home: 0, End: last}[event.key];
 	if (event.key === 'Escape') return release();
 	if (to === undefined || last < 0) return;
 	event.preventDefault();

@@ -8,8 +8,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 
+use Encode ();
+use IO::Socket::IP;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
+use Socket qw(SOL_SOCKET SO_RCVBUF);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -26,6 +29,7 @@ pooldiag.leak_threshold = 50ms
 pooldiag.failure_threshold = 1
 pooldiag.breakers = 'leaks(limit=1), lock_waits(limit=1), slow_queries(limit=1)'
 pooldiag.http_port = $port
+pooldiag.http_listen_addresses = localhost
 pooldiag.http_access = all
 EOC
 my $eye = observer($node);
@@ -111,12 +115,23 @@ for my $case ([ 'silent', '' ], [ 'with half a request', $get ], [ 'with half a 
 }
 cmp_ok(figure('http_connections_dropped'), '>=', 3 * 144, 'those that made way are counted');
 
-# Who asks for a lot, and takes none of it.
-my @greedy = crowd(100, "GET /api/v1/history HTTP/1.1\r\nHost: localhost\r\n\r\n" x 50);
-is_well('a hundred that read nothing');
+# More than there is room for who ask for a lot, and take none of it; the page fills any buffer.
+my $before_greed = resident();
+my @greedy = map {
+	local $SIG{PIPE} = 'IGNORE';
+	my $socket = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $port, Sockopts => [ [ SOL_SOCKET, SO_RCVBUF, pack 'i', 2048 ] ])
+	  // die $@;
+	syswrite $socket, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" x 200;
+	$socket
+} 1 .. 300;
+for (1 .. 20)
+{
+	is(scalar(grep { ask($port, $_)->{status} =~ /^(200|404)$/ } @paths), scalar @paths, 'among those that read nothing who behaves is answered');
+}
+cmp_ok(resident(), '<=', $before_greed + 64 * 1024, 'and memory is bounded');
 close $_ for @greedy;
 wait_until('they are gone', sub { return figure('http_connections') == 0; });
-none_left('a hundred that read nothing: no descriptor is left');
+none_left('those that read nothing: no descriptor is left');
 
 # Names from strangers, in all documents.
 my @names = ("a\"b\\c/d", '</script><img src=x onerror=alert(1)>', "tab\there", "latin-\xe9", "\xff\xfe\x80", "x\"} 1\npooldiag_fake 1", '{"a":', '%s%n', "\xe2\x80\xae\xf0\x9f\x98\x80");
@@ -133,6 +148,29 @@ for my $path (grep { m{^/api} } @paths)
 }
 my %shown = map { $_->{pool} => 1 } @{ json_of(ask($port, '/api/v1/pools'))->{pools} };
 ok((grep { index($_, 'onerror=alert(1)>') >= 0 } keys %shown) > 0, 'a name is shown as it is');
+
+# Names of any bytes, always the same: each document is one, and has the name with each byte that is no UTF-8 as a question mark.
+{
+	my $seed = 20261128;
+	my $rand = sub { $seed = ($seed * 1103515245 + 12345) % 2147483648; return int($seed / 65536) % $_[0]; };
+	my @units = ('"', '\\', "\xc3\xa9", "\xf0\x9f\x98\x80", "\xe2\x82", "\xff", "\xc0\x80", "\xed\xa0\x80", '<', '&', "'", 'a', '{', '}', "\x7f", ' ', '/', '@');
+	my @bad;
+	for (1 .. 40)
+	{
+		my $name = join '', map { $units[ $rand->(scalar @units) ] } 1 .. 1 + $rand->(14);
+		my $named = PoolDiag::Session->connect($node, application_name => $name);
+		$eye->query('SELECT pooldiag.sample_now()');
+		my %sql = map { $_ => 1 } $eye->column('SELECT pool FROM pooldiag.pools WHERE connections > 0');
+		for my $path ('/api/v1/pools', '/api/v1/health/detailed')
+		{
+			my $document = eval { json_of(ask($port, $path)) } // {};
+			my %http = map { Encode::encode_utf8($_->{pool}) => 1 } grep { $_->{connections} > 0 } @{ $document->{pools} };
+			push @bad, unpack 'H*', $name if join("\n", sort keys %http) ne join("\n", sort keys %sql);
+		}
+		$named->quit;
+	}
+	is_deeply(\@bad, [], 'names of any bytes: documents, with the names that SQL has');
+}
 
 # No text of a statement, wherever it has been.
 my $marker = 'never_to_be_told';

@@ -125,7 +125,8 @@ def cdp(command, **values):
 def screen(width, height, theme):
     cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
     cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
-    time.sleep(0.3)
+    # Drawn as it is now.
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
 
 def picture(name, width, height):
