@@ -29,7 +29,7 @@ typedef struct Line
 	char text[LINE_LEN];
 } Line;
 
-static void
+static inline void
 append(Line *line, const char *text)
 {
 	size_t length = strlen(text);
