@@ -95,7 +95,7 @@ configure_token(void)
 		return;
 	}
 	/* Whatever it is, that must not wait for somebody to write into it. */
-	fd = BasicOpenFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
+	fd = BasicOpenFile(path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
 		trouble = psprintf("It could not be opened: %m.");
 	else

@@ -288,7 +288,7 @@ log_message(void *unused, const char *format, va_list arguments)
 void
 pooldiag_httpd_begin(void)
 {
-	context = AllocSetContextCreate(TopMemoryContext, "pooldiag HTTP", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(TopMemoryContext, "pooldiag HTTP", 0, 8192, 8388608);
 	for (int i = 0; i < ROOM; i++)
 		clients[i].fd = -1;
 	pooldiag_traffic_begin();

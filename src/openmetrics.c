@@ -82,8 +82,8 @@ pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
 		return;
 	if (labels->length > 0)
 		*to++ = ',';
-	memcpy(to, name, strlen(name));
-	to += strlen(name);
+	while (*name != '\0')
+		*to++ = *name++;
 	*to++ = '=';
 	*to++ = '"';
 	whole = to;
@@ -112,7 +112,7 @@ pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
 static char *
 digits_of(uint64_t value, char *text)
 {
-	char *at = text + NUMBER_LEN - 1;
+	char *at = &text[NUMBER_LEN - 1];
 
 	*at = '\0';
 	do
@@ -125,7 +125,7 @@ digits_of(uint64_t value, char *text)
 static char *
 seconds_of(uint64_t us, char *text)
 {
-	char *at = text + NUMBER_LEN - 1;
+	char *at = &text[NUMBER_LEN - 1];
 	bool any = false;
 
 	*at = '\0';

@@ -89,9 +89,7 @@ test_what_is_preferred(void **unused)
 	static const char *const openmetrics[] = {
 		"application/openmetrics-text",
 		"application/openmetrics-text; version=1.0.0; charset=utf-8",
-		"application/openmetrics-text;version=1.0.0,application/"
-		"openmetrics-text;version=0.0.1;q=0.75,"
-		"text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+		"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
 		"text/plain;q=0.5, APPLICATION/openmetrics-text;q=0.6",
 		"text/plain;q=0.5,application/openmetrics-text;q=0.5",
 	};

@@ -313,7 +313,10 @@ what_has_no_room_is_cut_at_a_character(void **state)
 	memset(value, '"', POOLDIAG_LABELS_LEN);
 	value[POOLDIAG_LABELS_LEN] = '\0';
 	for (size_t n = 0; n < POOLDIAG_LABELS_LEN; n++)
-		memcpy(lines + 2 * n, "\\\"", 2);
+	{
+		lines[2 * n] = '\\';
+		lines[2 * n + 1] = '"';
+	}
 	labels = label("n", value);
 	check_cut(&labels, lines, 2);
 	/* And a label for which there is none at all is not begun. */
