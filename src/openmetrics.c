@@ -30,14 +30,18 @@ typedef struct Line
 } Line;
 
 static inline void
-append(Line *line, const char *text)
+append_bytes(Line *line, const char *bytes, size_t length)
 {
-	size_t length = strlen(text);
-
 	if (length > sizeof(line->text) - line->length)
 		length = sizeof(line->text) - line->length;
-	memcpy(line->text + line->length, text, length);
+	memcpy(line->text + line->length, bytes, length);
 	line->length += length;
+}
+
+static inline void
+append(Line *line, const char *text)
+{
+	append_bytes(line, text, strlen(text));
 }
 
 /* A byte of a text as it is escaped, in up to two; returns how many. A double quote is escaped where it ends something. */
@@ -108,39 +112,50 @@ pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value)
 	labels->length = (size_t) (to - labels->text);
 }
 
-/* The decimal digits of a number, at the end of a text of NUMBER_LEN bytes; where they begin. */
-static char *
-digits_of(uint64_t value, char *text)
+/* A whole number, at the end of a text of NUMBER_LEN bytes, which has room for more than the longest; where it begins. */
+static const char *
+digits_of(uint64_t value, bool is_negative, char *text)
 {
-	char *at = &text[NUMBER_LEN - 1];
+	size_t at = NUMBER_LEN - 1;
 
-	*at = '\0';
+	text[at] = '\0';
 	do
-		*--at = (char) ('0' + value % 10);
-	while ((value /= 10) > 0);
-	return at;
+		text[--at] = (char) ('0' + value % 10);
+	while ((value /= 10) > 0 && at > 1);
+	if (is_negative)
+		text[--at] = '-';
+	return text + at;
 }
 
 /* Microseconds as seconds, exactly, at the end of such a text. */
-static char *
-seconds_of(uint64_t us, char *text)
+static const char *
+seconds_of(uint64_t us, bool is_negative, char *text)
 {
-	char *at = &text[NUMBER_LEN - 1];
+	size_t at = NUMBER_LEN - 1;
 	bool any = false;
 
-	*at = '\0';
+	text[at] = '\0';
 	for (int i = 0; i < 6; i++, us /= 10)
 	{
 		any = any || us % 10 != 0;
 		if (any)
-			*--at = (char) ('0' + us % 10);
+			text[--at] = (char) ('0' + us % 10);
 	}
 	if (any)
-		*--at = '.';
+		text[--at] = '.';
 	do
-		*--at = (char) ('0' + us % 10);
-	while ((us /= 10) > 0);
-	return at;
+		text[--at] = (char) ('0' + us % 10);
+	while ((us /= 10) > 0 && at > 1);
+	if (is_negative)
+		text[--at] = '-';
+	return text + at;
+}
+
+/* A number without its sign. */
+static uint64_t
+magnitude(int64_t value)
+{
+	return value < 0 ? -(uint64_t) value : (uint64_t) value;
 }
 
 /* With as few digits as it takes to read the same number back. */
@@ -272,15 +287,6 @@ pooldiag_metrics_end(PoolDiagMetrics *metrics)
 
 /* ---------------------------------------------------------------- samples ------------------------ */
 
-static void
-append_labels(Line *line, const PoolDiagLabels *labels)
-{
-	if (labels == NULL)
-		return;
-	memcpy(line->text + line->length, labels->text, labels->length);
-	line->length += labels->length;
-}
-
 /* A line up to its value, or to the value of its last label, which needs no escaping: a family's name with a suffix, labels. */
 static void
 begin_line(PoolDiagMetrics *metrics, Line *line, const char *suffix, const PoolDiagLabels *labels,
@@ -295,7 +301,8 @@ begin_line(PoolDiagMetrics *metrics, Line *line, const char *suffix, const PoolD
 	if (labeled || last_label != NULL)
 	{
 		append(line, "{");
-		append_labels(line, labels);
+		if (labels != NULL)
+			append_bytes(line, labels->text, labels->length);
 		if (last_label != NULL)
 		{
 			append(line, labeled ? "," : "");
@@ -346,11 +353,8 @@ void
 pooldiag_metrics_int(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, int64_t value)
 {
 	char text[NUMBER_LEN];
-	char *at = digits_of(value < 0 ? -(uint64_t) value : (uint64_t) value, text);
 
-	if (value < 0)
-		*--at = '-';
-	put_value(metrics, labels, at);
+	put_value(metrics, labels, digits_of(magnitude(value), value < 0, text));
 }
 
 /* Seconds. */
@@ -358,11 +362,8 @@ void
 pooldiag_metrics_seconds(PoolDiagMetrics *metrics, const PoolDiagLabels *labels, int64_t us)
 {
 	char text[NUMBER_LEN];
-	char *at = seconds_of(us < 0 ? -(uint64_t) us : (uint64_t) us, text);
 
-	if (us < 0)
-		*--at = '-';
-	put_value(metrics, labels, at);
+	put_value(metrics, labels, seconds_of(magnitude(us), us < 0, text));
 }
 
 void
@@ -408,9 +409,9 @@ pooldiag_metrics_histogram(PoolDiagMetrics *metrics, const PoolDiagLabels *label
 
 	begin_line(metrics, &line, "_bucket", labels, "le");
 	for (int i = 0; i < bounds; i++)
-		put_line(metrics, &line, seconds_of((uint64_t) bounds_us[i] - 1, le),
-				 digits_of(counts[i], text));
-	put_line(metrics, &line, "+Inf", digits_of(count, text));
-	put_sample(metrics, "_count", labels, digits_of(count, text));
-	put_sample(metrics, "_sum", labels, seconds_of(sum_us, text));
+		put_line(metrics, &line, seconds_of((uint64_t) bounds_us[i] - 1, false, le),
+				 digits_of(counts[i], false, text));
+	put_line(metrics, &line, "+Inf", digits_of(count, false, text));
+	put_sample(metrics, "_count", labels, digits_of(count, false, text));
+	put_sample(metrics, "_sum", labels, seconds_of(sum_us, false, text));
 }
