@@ -596,7 +596,9 @@ row_of(const PoolDiagPools *pools, int index, uint32 life)
 static void
 read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 {
-	memset(totals, 0, sizeof(PoolDiagTotals) * (pools->capacity + 1));
+	for (int index = 0; index <= pools->capacity; index++)
+		if (pools->rows[index].used)
+			memset(&totals[index], 0, sizeof(PoolDiagTotals));
 	for (int index = 0; index <= pooldiag_max_pools; index++)
 	{
 		PoolDiagPoolTotals *from = &totals_of[index];
@@ -622,7 +624,7 @@ read_once(const PoolDiagPools *pools, PoolDiagTotals *totals)
 	}
 }
 
-/* What the sessions of each row of the directory have done; capacity + 1 of them. */
+/* What the sessions of each row of the directory that is used have done; capacity + 1 of them, (other) the last. */
 void
 pooldiag_counters_read(const PoolDiagPools *pools, PoolDiagTotals *totals)
 {

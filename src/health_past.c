@@ -73,7 +73,7 @@ write_latency(StringInfo json, const PoolDiagLive *live, const PoolDiagTotals *t
 	uint64(*sums)[POOLDIAG_BUCKETS] = palloc0(sizeof(uint64) * POOLDIAG_KINDS * POOLDIAG_BUCKETS);
 
 	for (int i = 0; i <= live->sample->pools.capacity; i++)
-		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+		for (int kind = 0; live->sample->pools.rows[i].used && kind < POOLDIAG_KINDS; kind++)
 			for (int b = 0; b < POOLDIAG_BUCKETS; b++)
 				sums[kind][b] += totals[i].histogram[kind][b];
 	pooldiag_json_begin(json, "latency", '{');

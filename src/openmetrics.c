@@ -29,7 +29,7 @@ typedef struct Line
 	char text[LINE_LEN];
 } Line;
 
-static void
+static inline void
 append_bytes(Line *line, const char *bytes, size_t length)
 {
 	if (length > sizeof(line->text) - line->length)
@@ -38,7 +38,7 @@ append_bytes(Line *line, const char *bytes, size_t length)
 	line->length += length;
 }
 
-static void
+static inline void
 append(Line *line, const char *text)
 {
 	append_bytes(line, text, strlen(text));

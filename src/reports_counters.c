@@ -17,7 +17,7 @@ PG_FUNCTION_INFO_V1(pooldiag_churn);
 PG_FUNCTION_INFO_V1(pooldiag_latency);
 PG_FUNCTION_INFO_V1(pooldiag_waits);
 
-/* The totals of each row of the directory, palloc'd; NULL without preloading, or for who may not see all. */
+/* The totals of each row of the directory that is used, palloc'd; NULL without preloading, or for who may not see all. */
 PoolDiagTotals *
 pooldiag_live_totals(const PoolDiagLive *live)
 {
@@ -107,7 +107,7 @@ pooldiag_churn(PG_FUNCTION_ARGS)
 	if (totals == NULL)
 		return (Datum) 0;
 	for (int i = 0; i <= live->sample->pools.capacity; i++)
-		if (pooldiag_totals_any(&totals[i]))
+		if (live->sample->pools.rows[i].used && pooldiag_totals_any(&totals[i]))
 			put_churn(result, live, i, &totals[i]);
 	return (Datum) 0;
 }
@@ -149,7 +149,7 @@ pooldiag_latency(PG_FUNCTION_ARGS)
 	if (totals == NULL)
 		return (Datum) 0;
 	for (int i = 0; i <= live->sample->pools.capacity; i++)
-		for (int kind = 0; kind < POOLDIAG_KINDS; kind++)
+		for (int kind = 0; live->sample->pools.rows[i].used && kind < POOLDIAG_KINDS; kind++)
 			put_latency(result, pooldiag_live_pool_name(live, i), pooldiag_kind_name(kind),
 						totals[i].histogram[kind]);
 	return (Datum) 0;
