@@ -208,6 +208,8 @@ ok(many(300), 'and some thousand more');
 cmp_ok(resident(), '<=', $resident + 1024, 'memory does not grow by a megabyte');
 none_left('nor descriptors at all');
 is_well('in the end');
+$eye->quit;
+$node->stop;
 
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|segfault|could not answer/, 'nothing went wrong');
 done_testing();
