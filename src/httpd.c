@@ -312,6 +312,9 @@ sweep(double now)
 /* ---------------------------------------------------------------- the library -------------------- */
 
 static void
+log_message(void *unused, const char *format, va_list arguments) pg_attribute_printf(2, 0);
+
+static void
 log_message(void *unused, const char *format, va_list arguments)
 {
 	char message[256];

@@ -21,29 +21,19 @@ static const unsigned char document[] = {
 void
 pooldiag_page_write(StringInfo html, const char *nonce)
 {
-	const char *rest = (const char *) document;
-	const char *end = rest + sizeof(document);
+	const char *text = (const char *) document;
+	size_t from = 0;
 
 	enlargeStringInfo(html, (int) sizeof(document));
-	while (rest < end)
+	for (size_t at = 0; at + PLACEHOLDER_LEN <= sizeof(document); at++)
 	{
-		const char *at = memchr(rest, PLACEHOLDER[0], end - rest);
-
-		if (at == NULL)
-			at = end;
-		appendBinaryStringInfo(html, rest, (int) (at - rest));
-		rest = at;
-		if ((size_t) (end - at) >= PLACEHOLDER_LEN && memcmp(at, PLACEHOLDER, PLACEHOLDER_LEN) == 0)
-		{
-			appendStringInfoString(html, nonce);
-			rest += PLACEHOLDER_LEN;
-		}
-		else if (at < end)
-		{
-			appendStringInfoChar(html, *at);
-			rest++;
-		}
+		if (memcmp(text + at, PLACEHOLDER, PLACEHOLDER_LEN) != 0)
+			continue;
+		appendBinaryStringInfo(html, text + from, (int) (at - from));
+		appendStringInfoString(html, nonce);
+		from = at + PLACEHOLDER_LEN;
 	}
+	appendBinaryStringInfo(html, text + from, (int) (sizeof(document) - from));
 }
 
 /*
