@@ -3,7 +3,7 @@
  *	  The background worker that answers over HTTP.
  *
  * Attached to shared memory only, started with the postmaster: it holds no connection slot, and answers when all of them are
- * taken, during recovery and on a standby. It waits for no session, no disk and no client: for its latch and the library's
+ * taken, during recovery and on a standby. It waits for no session and no client: for its latch and the library's
  * descriptors, all at once. Off while pooldiag.http_port is 0.
  *
  * What is wrong with a port, an address or the token's file is said in the server's log, and tried again when the

@@ -84,7 +84,7 @@ SKIP:
 	skip "PostgreSQL $major has no view of wait events", 1 if $major < 17;
 	is_deeply(
 		[ $eye->column(q{SELECT name FROM pg_wait_events WHERE type = 'Extension' AND name LIKE 'PoolDiag%' ORDER BY 1}) ],
-		[ map { "PoolDiag$_" } qw(KeeperMain OperationsMain SampleNow SamplerMain) ], 'the server lists them');
+		[ map { "PoolDiag$_" } qw(HttpMain KeeperMain OperationsMain SampleNow SamplerMain) ], 'the server lists them');
 }
 
 # A session that has not authenticated has an entry from 18 on.
