@@ -35,4 +35,5 @@ LANGUAGE sql AS $$
 $$;
 
 -- Who asked whether the server was up was turned away until it was.
+SELECT pooldiag.sample_now();
 SELECT pooldiag.breaker_reset('refusals');
