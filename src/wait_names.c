@@ -17,9 +17,10 @@ const char *
 pooldiag_wait_name(uint32 event)
 {
 	uint32 class = event & 0xFF000000;
+	bool is_extensions = class == PG_WAIT_EXTENSION || class > PG_WAIT_IO;
+	bool is_tranche = class == PG_WAIT_LWLOCK && (event & 0xFFFF) >= LWTRANCHE_FIRST_USER_DEFINED;
 
-	if (event == 0 || class == PG_WAIT_EXTENSION || class > PG_WAIT_IO ||
-		(class == PG_WAIT_LWLOCK && (event & 0xFFFF) >= LWTRANCHE_FIRST_USER_DEFINED))
+	if (event == 0 || is_extensions || is_tranche)
 		return NULL;
 	return pgstat_get_wait_event(event);
 }
