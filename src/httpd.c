@@ -33,6 +33,11 @@
 /* Bytes of answers that wait to be taken: beyond that, who has been connected for longest loses its own; twice that is the
  * most that there is. */
 #define MOST_UNSENT ((size_t) 16 * 1024 * 1024)
+/*
+ * An answer of more bytes is the last one of its connection. The library writes what the socket doesn't take at once when there
+ * is room again, and then, now and then, forgets a request that the client has sent behind the one that it has answered.
+ */
+#define WRITTEN_AT_ONCE 8192
 /* What the library may use for a connection: a longer header is refused by it. */
 #define CONNECTION_MEMORY 16384
 /* How long a connection may take for a request, and for taking the answer. */
@@ -115,6 +120,8 @@ send_answer(struct MHD_Connection *connection, const PoolDiagAnswer *answer)
 
 	if (response == NULL)
 		return MHD_NO;
+	if (answer->body.len > WRITTEN_AT_ONCE)
+		(void) MHD_add_response_header(response, "Connection", "close");
 	for (int i = 0; i < answer->header_count; i++)
 		(void) MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
 	result = MHD_queue_response(connection, (unsigned int) answer->status, response);
@@ -276,10 +283,11 @@ find_oldest(bool with_answer)
 	return oldest;
 }
 
-/* Ends what takes too long, and makes room, for connections and for answers. Returns how many connections are left. */
-static int
+/* Ends what takes too long, and makes room, for connections and for answers. True if there is any connection. */
+static bool
 sweep(double now)
 {
+	bool any = false;
 	int left = 0;
 	size_t waiting = 0;
 	Client *oldest;
@@ -288,6 +296,7 @@ sweep(double now)
 	{
 		Client *client = &clients[i];
 
+		any = any || client->fd >= 0;
 		if (client->fd < 0 || client->dropped)
 			continue;
 		if (now - client->since_ms > PATIENCE_MS)
@@ -304,9 +313,8 @@ sweep(double now)
 	{
 		waiting -= Min(waiting, oldest->unsent);
 		drop(oldest);
-		left--;
 	}
-	return left;
+	return any;
 }
 
 /* ---------------------------------------------------------------- the library -------------------- */
@@ -384,7 +392,7 @@ pooldiag_httpd_run(void)
 	for (int i = 0; i < server_count; i++)
 		(void) MHD_run(servers[i].daemon);
 	now = pooldiag_clock_ms();
-	if (sweep(now) > 0)
+	if (sweep(now))
 		next = now + SWEEP_INTERVAL_MS;
 	for (int i = 0; i < server_count; i++)
 	{
