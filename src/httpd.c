@@ -36,8 +36,9 @@
 /*
  * An answer of more bytes is the last one of its connection. The library writes what the socket doesn't take at once when there
  * is room again, and then, now and then, forgets a request that the client has sent behind the one that it has answered.
+ * Sockets have room for more than one that is as long (listener.c), unless the client takes nothing.
  */
-#define WRITTEN_AT_ONCE 8192
+#define WRITTEN_AT_ONCE POOLDIAG_LISTENER_SEND_BYTES
 /* What the library may use for a connection: a longer header is refused by it. */
 #define CONNECTION_MEMORY 16384
 /* How long a connection may take for a request, and for taking the answer. */
