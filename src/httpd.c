@@ -320,8 +320,8 @@ sweep(double now)
 
 /* ---------------------------------------------------------------- the library -------------------- */
 
-static void
-log_message(void *unused, const char *format, va_list arguments) pg_attribute_printf(2, 0);
+static void log_message(void *unused, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
 
 static void
 log_message(void *unused, const char *format, va_list arguments)
