@@ -52,7 +52,7 @@ my $descriptors;
 sub none_left
 {
 	my ($what) = @_;
-	wait_until($what, sub { return descriptors() == $descriptors; });
+	wait_until($what, sub { return descriptors() <= $descriptors; });
 	pass($what);
 	return;
 }
@@ -78,6 +78,7 @@ sub statuses { my @all = $_[0] =~ m{HTTP/1\.[01] (\d{3}) [A-Z]}g; return @all; }
 
 my $get = "GET /livez HTTP/1.1\r\nHost: localhost\r\n";
 ask($port, $_) for @paths, @paths;
+wait_until('nobody is connected', sub { return figure('http_connections') == 0; });
 $descriptors = descriptors();
 
 # Requests that are none, or too much.
