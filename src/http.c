@@ -233,8 +233,7 @@ static void
 wait(double until_ms, uint32 wait_event)
 {
 	WaitEvent events[POOLDIAG_LISTENERS + 2];
-	long timeout =
-		isinf(until_ms) ? -1 : (long) Max(0, Min(ceil(until_ms - pooldiag_clock_ms()), INT_MAX));
+	long timeout = isinf(until_ms) ? -1 : pooldiag_clock_left(until_ms);
 
 	(void) WaitEventSetWait(waits, timeout, events, lengthof(events), wait_event);
 	ResetLatch(MyLatch);

@@ -33,12 +33,6 @@
 /* Bytes of answers that wait to be taken: beyond that, who has been connected for longest loses its own; twice that is the
  * most that there is. */
 #define MOST_UNSENT ((size_t) 16 * 1024 * 1024)
-/*
- * An answer of more bytes is the last one of its connection. The library writes what the socket doesn't take at once when there
- * is room again, and then, now and then, forgets a request that the client has sent behind the one that it has answered.
- * Sockets have room for more than one that is as long (listener.c), unless the client takes nothing.
- */
-#define WRITTEN_AT_ONCE POOLDIAG_LISTENER_SEND_BYTES
 /* What the library may use for a connection: a longer header is refused by it. */
 #define CONNECTION_MEMORY 16384
 /* How long a connection may take for a request, and for taking the answer. */
@@ -121,8 +115,6 @@ send_answer(struct MHD_Connection *connection, const PoolDiagAnswer *answer)
 
 	if (response == NULL)
 		return MHD_NO;
-	if (answer->body.len > WRITTEN_AT_ONCE)
-		(void) MHD_add_response_header(response, "Connection", "close");
 	for (int i = 0; i < answer->header_count; i++)
 		(void) MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
 	result = MHD_queue_response(connection, (unsigned int) answer->status, response);

@@ -113,7 +113,6 @@ int
 pooldiag_listener_open(const PoolDiagListenAddress *address, int port, const char **failed_to)
 {
 	int on = 1;
-	int buffer = 2 * POOLDIAG_LISTENER_SEND_BYTES;
 	int saved_errno;
 	int fd = socket(address->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -122,8 +121,6 @@ pooldiag_listener_open(const PoolDiagListenAddress *address, int port, const cha
 		return -1;
 	/* The port is free though connections of a former worker have not been forgotten yet. */
 	(void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	/* What is accepted here has it too, as far as the system allows. */
-	(void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	if (address->family == AF_INET6)
 		(void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	*failed_to = "bind";

@@ -7,9 +7,6 @@
 
 #include <netinet/in.h>
 
-/* An answer of so many bytes goes into the buffer of a socket at once. */
-#define POOLDIAG_LISTENER_SEND_BYTES (256 * 1024)
-
 /* So many sockets at the most; a name or * may need two. */
 #define POOLDIAG_LISTENERS 16
 

@@ -112,7 +112,8 @@ pooldiag_operations_main(Datum main_arg)
 	while (!ShutdownRequestPending)
 	{
 		double next;
-		double latest;
+		double due;
+		double judged;
 
 		if (ConfigReloadPending)
 		{
@@ -123,8 +124,11 @@ pooldiag_operations_main(Datum main_arg)
 		}
 		pooldiag_operation_judge(pooldiag_operation_timeout);
 		next = log_alerts(context, true);
-		latest = Min(pooldiag_errands_attend(), pooldiag_clock_ms() + JUDGE_INTERVAL_MS);
-		pooldiag_worker_wait(next == 0 ? latest : Min(next, latest), wait_event);
+		due = pooldiag_errands_attend();
+		if (next != 0)
+			due = Min(due, next);
+		judged = pooldiag_clock_ms() + JUDGE_INTERVAL_MS;
+		pooldiag_worker_wait(Min(due, judged), wait_event);
 	}
 	wait_for_sampler(wait_event);
 	(void) log_alerts(context, false);

@@ -242,6 +242,7 @@ put_workers(ReturnSetInfo *result)
 	const PoolDiagKeeper *keeper = pooldiag_keeper;
 	TimestampTz saved_at = keeper->saved_at;
 	TimestampTz restored_from = keeper->restored_from;
+	TimestampTz now = GetCurrentTimestamp();
 	PoolDiagOperationFigures saves;
 
 	put_worker(result, POOLDIAG_OPERATIONS_WORKER);
@@ -250,8 +251,7 @@ put_workers(ReturnSetInfo *result)
 	pooldiag_operation_read(POOLDIAG_OPERATION_STATE_FILE, &saves);
 	put(result, "state_file_restored_from", restored_from != 0, unix_seconds(restored_from),
 		"seconds since 1970-01-01 UTC");
-	put(result, "state_file_age", saved_at != 0, Max(0, GetCurrentTimestamp() - saved_at) / 1e6,
-		"seconds");
+	put(result, "state_file_age", saved_at != 0, Max(0, now - saved_at) / 1e6, "seconds");
 	put(result, "state_file_size", saved_at != 0, keeper->saved_size, "bytes");
 	put(result, "state_file_duration", saves.finished_at != 0, saves.last_ms, "milliseconds");
 	put(result, "state_file_writes", true, saves.succeeded, "writes since server start");

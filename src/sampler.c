@@ -453,8 +453,7 @@ pooldiag_sampler_main(Datum main_arg)
 			hear_between_ticks();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) Max(0, ceil(Min(next, pooldiag_watch_due()) - pooldiag_clock_ms())),
-						 wait_event);
+						 pooldiag_clock_left(Min(next, pooldiag_watch_due())), wait_event);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

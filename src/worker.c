@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
 
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -120,7 +119,7 @@ void
 pooldiag_worker_wait(double until_ms, uint32 wait_event)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 (long) Max(0, ceil(until_ms - pooldiag_clock_ms())), wait_event);
+					 pooldiag_clock_left(until_ms), wait_event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
