@@ -149,37 +149,48 @@ idles(const PoolDiagConnection *connection, int pool, bool in_transaction)
 		   (in_transaction ? pooldiag_state_in_transaction_idle(state) : state == POOLDIAG_IDLE);
 }
 
-static int
-compare_state_changes(const void *left, const void *right)
+/* Keeps those whose state is oldest, the oldest first, in room for POOLDIAG_MAX_NAMED, of which kept are taken. */
+static void
+keep_if_older(const PoolDiagBackend **oldest, int kept, const PoolDiagBackend *backend)
 {
-	const PoolDiagBackend *a = *(const PoolDiagBackend *const *) left;
-	const PoolDiagBackend *b = *(const PoolDiagBackend *const *) right;
+	int at = kept;
 
-	if (a->state_change != b->state_change)
-		return a->state_change < b->state_change ? -1 : 1;
-	return (a->procno > b->procno) - (a->procno < b->procno);
+	if (kept == POOLDIAG_MAX_NAMED)
+	{
+		if (backend->state_change >= oldest[kept - 1]->state_change)
+			return;
+		at--;
+	}
+	for (; at > 0 && oldest[at - 1]->state_change > backend->state_change; at--)
+		oldest[at] = oldest[at - 1];
+	oldest[at] = backend;
 }
 
 /*
  * Names the connections of a pool, or of all, that are idle, or idle in transaction, as long as they stay so: as many as
- * that, or all if it is negative, those that have been for longest first.
+ * that, or all if it is negative, those that have been for longest first. There may be a thousand, of whom few are named.
  */
 void
 pooldiag_named_idle(PoolDiagNamed *named, const PoolDiagCase *c, int pool, bool in_transaction,
 					int count)
 {
 	const PoolDiagLive *live = c->live;
-	const PoolDiagBackend **idle = palloc(sizeof(PoolDiagBackend *) * Max(live->count, 1));
+	const PoolDiagBackend *oldest[POOLDIAG_MAX_NAMED];
 	int found = 0;
 
 	for (int i = 0; i < live->count; i++)
 		if (idles(&live->connections[i], pool, in_transaction))
-			idle[found++] = &live->connections[i].backend;
-	qsort(idle, found, sizeof(PoolDiagBackend *), compare_state_changes);
+		{
+			keep_if_older(oldest, Min(found, POOLDIAG_MAX_NAMED), &live->connections[i].backend);
+			found++;
+		}
+	if (count >= 0)
+		found = Min(found, count);
 	pooldiag_named_begin(named, POOLDIAG_BY_STATE);
-	for (int i = 0; i < found && (count < 0 || i < count); i++)
-		pooldiag_named_add(named, idle[i],
-						   pooldiag_seconds_since(idle[i]->state_change, live->now));
+	for (int i = 0; i < Min(found, POOLDIAG_MAX_NAMED); i++)
+		pooldiag_named_add(named, oldest[i],
+						   pooldiag_seconds_since(oldest[i]->state_change, live->now));
+	named->count = found;
 }
 
 /* Puts those that were named into the evidence. */

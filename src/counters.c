@@ -24,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include "port/pg_bitutils.h"
 #include "storage/lwlock.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -190,28 +191,21 @@ totals_of_owner(uint32 owner)
 	return totals;
 }
 
-/* Adds a slot's histogram, most of which is empty as a rule: eight buckets at a time, where there is anything in them. */
-static void
-add_counts(uint64 *to, const uint32 *from)
-{
-	StaticAssertStmt(POOLDIAG_BUCKETS % 8 == 0, "buckets come in eights");
-	for (const uint32 *end = from + POOLDIAG_BUCKETS; from < end; from += 8, to += 8)
-	{
-		if ((from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] | from[7]) == 0)
-			continue;
-		for (int i = 0; i < 8; i++)
-			to[i] += from[i];
-	}
-}
-
 /* Adds what a slot has to totals that nobody else writes. */
 static void
 add_slot(PoolDiagTotals *to, const PoolDiagSlot *slot)
 {
+	StaticAssertStmt(POOLDIAG_BUCKETS / 8 <= 64, "eight buckets have a bit");
 	for (int i = 0; i < POOLDIAG_COUNTS; i++)
 		to->sums[i] += slot->sums[i];
-	add_counts(to->histogram[POOLDIAG_KIND_STATEMENT], slot->statement);
-	add_counts(to->histogram[POOLDIAG_KIND_TRANSACTION], slot->transaction);
+	for (int kind = 0; kind < POOLDIAG_COUNTED_KINDS; kind++)
+		for (uint64 left = slot->touched[kind]; left != 0; left &= left - 1)
+		{
+			int first = 8 * pg_rightmost_one_pos64(left);
+
+			for (int i = first; i < first + 8; i++)
+				to->histogram[kind][i] += slot->durations[kind][i];
+		}
 	if (slot->connect_bucket >= 0)
 		to->histogram[POOLDIAG_KIND_CONNECT][slot->connect_bucket]++;
 }
@@ -300,8 +294,8 @@ pooldiag_counters_begin_from_zero(void)
 
 	slot->resets = pg_atomic_read_u32(&shared->resets);
 	memset(slot->sums, 0, sizeof(slot->sums));
-	memset(slot->statement, 0, sizeof(slot->statement));
-	memset(slot->transaction, 0, sizeof(slot->transaction));
+	memset(slot->touched, 0, sizeof(slot->touched));
+	memset(slot->durations, 0, sizeof(slot->durations));
 	slot->connect_bucket = -1;
 }
 

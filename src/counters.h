@@ -37,7 +37,8 @@ typedef enum PoolDiagKind
 {
 	POOLDIAG_KIND_STATEMENT,
 	POOLDIAG_KIND_TRANSACTION, /* hold time */
-	POOLDIAG_KIND_CONNECT,
+	POOLDIAG_COUNTED_KINDS,	   /* those until here a session has many of */
+	POOLDIAG_KIND_CONNECT = POOLDIAG_COUNTED_KINDS,
 	POOLDIAG_KIND_LIFETIME,
 	POOLDIAG_KINDS
 } PoolDiagKind;
@@ -70,14 +71,15 @@ typedef struct PoolDiagSlot
 	uint32 resets;		/* the number of the reset since which this counts */
 	int connect_bucket; /* -1: not connected yet, or that is in the totals already */
 	uint64 sums[POOLDIAG_COUNTS];
+	/* Bit i is set after the first count in buckets 8 * i to 8 * i + 7: most stay empty, and readers pass by those. */
+	uint64 touched[POOLDIAG_COUNTED_KINDS];
 	/* The sampler's too: microseconds from which a statement is slow there, 0: not known. */
 	pg_atomic_uint64 slow_us;
 	/* Up to here a tick reads each slot. */
 	char application_name[NAMEDATALEN];
 	char pool
 		[NAMEDATALEN]; /* the sampler's: the name of an assigned pool, empty if it is a discovered one */
-	uint32 statement[POOLDIAG_BUCKETS];
-	uint32 transaction[POOLDIAG_BUCKETS];
+	uint32 durations[POOLDIAG_COUNTED_KINDS][POOLDIAG_BUCKETS];
 } PoolDiagSlot;
 
 /* A row of the directory and the life of who has it, so that what was counted for one isn't the next one's. */
@@ -156,9 +158,12 @@ pooldiag_counters_settle(PoolDiagSlot *slot)
 
 /* Adds a duration to this session's, of kind statement or transaction. */
 static inline void
-pooldiag_count_duration(uint32 *histogram, int64 us)
+pooldiag_count_duration(PoolDiagSlot *slot, PoolDiagKind kind, int64 us)
 {
-	histogram[pooldiag_histogram_bucket(us)]++;
+	int bucket = pooldiag_histogram_bucket(us);
+
+	slot->durations[kind][bucket]++;
+	slot->touched[kind] |= UINT64CONST(1) << (bucket / 8);
 }
 
 /* Is that slow in this session's pool, as far as is known? Where nothing is known, all is. */

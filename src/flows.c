@@ -122,7 +122,7 @@ read_slot_timings(SeenSlot *mine, const PoolDiagSlot *slot, uint32 owner)
 		const uint32 *counts = NULL;
 
 		if (slot != NULL && to != NOWHERE)
-			counts = timed[t] == POOLDIAG_KIND_STATEMENT ? slot->statement : slot->transaction;
+			counts = slot->durations[timed[t]];
 		for (int b = 0; b < POOLDIAG_BUCKETS; b++)
 		{
 			uint32 before = mine->timings[t][b];

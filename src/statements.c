@@ -151,7 +151,7 @@ count_statement(int64 us, uint64 rows, bool failed, TimestampTz at, PoolDiagQuer
 	slot->sums[POOLDIAG_ROWS] += rows;
 	if (unlikely(failed))
 		count_failure(slot);
-	pooldiag_count_duration(slot->statement, us);
+	pooldiag_count_duration(slot, POOLDIAG_KIND_STATEMENT, us);
 	counted_in_transaction++;
 	if (is_slow(slot, us))
 		note_slow(us, rows, failed, at, query);
@@ -173,7 +173,7 @@ count_transaction(PoolDiagSlot *slot, TimestampTz begin, TimestampTz end)
 	slot->sums[POOLDIAG_HOLD_US] += us;
 	slot->sums[POOLDIAG_HOLD_IDLE_US] += Min(idle_in_transaction, us);
 	pooldiag_holds_add(begin, end);
-	pooldiag_count_duration(slot->transaction, us);
+	pooldiag_count_duration(slot, POOLDIAG_KIND_TRANSACTION, us);
 }
 
 /* When the statement began that is running or has just run; what the client made a block wait is idle time. */

@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
