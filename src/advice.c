@@ -123,15 +123,18 @@ pooldiag_named_begin(PoolDiagNamed *named, PoolDiagNamedBy by)
 void
 pooldiag_named_add(PoolDiagNamed *named, const PoolDiagBackend *backend, double seconds)
 {
+	const char *started;
+
 	if (named->count++ >= POOLDIAG_MAX_NAMED)
 		return;
+	started = timestamptz_to_str(backend->backend_start);
 	pooldiag_json_begin(&named->json, NULL, '{');
 	pooldiag_json_int(&named->json, "pid", backend->pid);
-	pooldiag_json_string(&named->json, "backend_start", timestamptz_to_str(backend->backend_start));
+	pooldiag_json_string(&named->json, "backend_start", started);
 	pooldiag_json_number(&named->json, "seconds", seconds, 1);
 	pooldiag_json_end(&named->json, '}');
 	appendStringInfo(&named->rows, "%s(%d, '%s'", named->rows.len == 0 ? "" : ", ", backend->pid,
-					 timestamptz_to_str(backend->backend_start));
+					 started);
 	if (named->by == POOLDIAG_BY_STATEMENT)
 		appendStringInfo(&named->rows, ", '%s'", timestamptz_to_str(backend->query_start));
 	else if (named->by == POOLDIAG_BY_STATE)

@@ -23,21 +23,20 @@
 
 /*
  * The bounds of histograms, exclusive, in microseconds: in each the durations below are whole buckets, so that what is
- * counted below them is exact. They are those next above 1, 2.5 and 5 of each power of ten.
+ * counted below them is exact. They are some of those next above 1, 2.5 and 5 of each power of ten, closest where it is
+ * decided what is slow: each one is a series of each pool that somebody has to keep.
  */
-static const int64_t statement_bounds[] = {104,		256,	 512,	  1024,		2560,	  5120,
-										   10240,	26624,	 53248,	  106496,	262144,	  524288,
-										   1048576, 2621440, 5242880, 10485760, 31457280, 62914560};
-static const int64_t hold_bounds[] = {256,	   512,		1024,	  2560,		5120,	  10240,
-									  26624,   53248,	106496,	  262144,	524288,	  1048576,
-									  2621440, 5242880, 10485760, 31457280, 62914560, 301989888};
-static const int64_t connect_bounds[] = {1024,	  2560,	   5120,	 10240,	   26624,
-										 53248,	  106496,  262144,	 524288,   1048576,
-										 2621440, 5242880, 10485760, 31457280, 62914560};
-/* From 10 ms to about an hour, and 2, 4 and 8 of them. */
-static const int64_t lifetime_bounds[] = {
-	10240,	   106496,	  1048576,	  5242880,	  10485760,	  31457280,	   62914560,
-	301989888, 603979776, 1879048192, 3758096384, 7516192768, 15032385536, 30064771072};
+static const int64_t statement_bounds[] = {256,		1024,	 2560,	  5120,		10240,
+										   26624,	53248,	 106496,  262144,	524288,
+										   1048576, 2621440, 5242880, 10485760, 31457280};
+static const int64_t hold_bounds[] = {1024,	   2560,	5120,	  10240,	26624,
+									  53248,   106496,	262144,	  524288,	1048576,
+									  2621440, 5242880, 10485760, 31457280, 62914560};
+static const int64_t connect_bounds[] = {1024,	2560,	5120,	10240,	 26624,
+										 53248, 106496, 262144, 1048576, 5242880};
+/* From 10 ms to about an hour, and eight of them. */
+static const int64_t lifetime_bounds[] = {10240,	106496,	   1048576,	   10485760,
+										  62914560, 603979776, 3758096384, 30064771072};
 
 #define MOST_BOUNDS lengthof(statement_bounds)
 

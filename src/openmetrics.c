@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a line may have beside the family's name and the labels: a suffix, one more label, the value. */
-#define LINE_LEN (POOLDIAG_METRIC_NAME_LEN + POOLDIAG_LABELS_LEN + 192)
+/* What a line may have before its value beside the family's name and the labels: a suffix, one more label's name. */
+#define LINE_LEN (POOLDIAG_METRIC_NAME_LEN + POOLDIAG_LABELS_LEN + 96)
 
 /* Digits of a number, with sign and terminator. */
 #define NUMBER_LEN 32
@@ -30,7 +30,7 @@ typedef struct Line
 } Line;
 
 static inline void
-append_bytes(Line *line, const char *bytes, size_t length)
+append(Line *line, const char *bytes, size_t length)
 {
 	if (length > sizeof(line->text) - line->length)
 		length = sizeof(line->text) - line->length;
@@ -38,10 +38,21 @@ append_bytes(Line *line, const char *bytes, size_t length)
 	line->length += length;
 }
 
-static inline void
-append(Line *line, const char *text)
+static void
+flush(PoolDiagMetrics *metrics)
 {
-	append_bytes(line, text, strlen(text));
+	metrics->put(metrics->to, metrics->buffer, metrics->pending);
+	metrics->pending = 0;
+}
+
+/* Writes bytes, LINE_LEN at the most; they come out with what is written before and after them. */
+static inline void
+put_bytes(PoolDiagMetrics *metrics, const char *bytes, size_t length)
+{
+	if (length > sizeof(metrics->buffer) - metrics->pending)
+		flush(metrics);
+	memcpy(metrics->buffer + metrics->pending, bytes, length);
+	metrics->pending += length;
 }
 
 /* A byte of a text as it is escaped, in up to two; returns how many. A double quote is escaped where it ends something. */
@@ -210,10 +221,10 @@ type_name(const PoolDiagMetrics *metrics)
 	}
 }
 
-static void
+static inline void
 put(PoolDiagMetrics *metrics, const char *text)
 {
-	metrics->put(metrics->to, text, strlen(text));
+	put_bytes(metrics, text, strlen(text));
 }
 
 static void
@@ -238,7 +249,7 @@ describe(PoolDiagMetrics *metrics)
 	{
 		char escaped[2];
 
-		metrics->put(metrics->to, escaped, escape(*at, metrics->openmetrics, escaped));
+		put_bytes(metrics, escaped, escape(*at, metrics->openmetrics, escaped));
 	}
 	put(metrics, "\n");
 	put_metadata(metrics, "# TYPE ");
@@ -252,15 +263,15 @@ describe(PoolDiagMetrics *metrics)
 	}
 }
 
-/* Begins an exposition; put is given its bytes, piece by piece. */
+/* Begins an exposition; out is given its bytes, piece by piece. */
 void
 pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics,
-					   void (*put_bytes)(void *, const char *, size_t), void *to)
+					   void (*out)(void *, const char *, size_t), void *to)
 {
-	memset(metrics, 0, sizeof(*metrics));
 	metrics->openmetrics = openmetrics;
-	metrics->put = put_bytes;
+	metrics->put = out;
 	metrics->to = to;
+	metrics->pending = 0;
 }
 
 /*
@@ -272,6 +283,7 @@ pooldiag_metrics_family(PoolDiagMetrics *metrics, const char *name, PoolDiagMetr
 						const char *unit, const char *help)
 {
 	metrics->name = name;
+	metrics->name_length = strlen(name);
 	metrics->type = type;
 	metrics->unit = unit;
 	metrics->help = help;
@@ -283,6 +295,7 @@ pooldiag_metrics_end(PoolDiagMetrics *metrics)
 {
 	if (metrics->openmetrics)
 		put(metrics, "# EOF\n");
+	flush(metrics);
 }
 
 /* ---------------------------------------------------------------- samples ------------------------ */
@@ -296,40 +309,38 @@ begin_line(PoolDiagMetrics *metrics, Line *line, const char *suffix, const PoolD
 
 	describe(metrics);
 	line->length = 0;
-	append(line, metrics->name);
-	append(line, suffix);
+	append(line, metrics->name, metrics->name_length);
+	append(line, suffix, strlen(suffix));
 	if (labeled || last_label != NULL)
 	{
-		append(line, "{");
+		append(line, "{", 1);
 		if (labels != NULL)
-			append_bytes(line, labels->text, labels->length);
+			append(line, labels->text, labels->length);
 		if (last_label != NULL)
 		{
-			append(line, labeled ? "," : "");
-			append(line, last_label);
-			append(line, "=\"");
+			append(line, ",", labeled ? 1 : 0);
+			append(line, last_label, strlen(last_label));
+			append(line, "=\"", 2);
 		}
 		else
-			append(line, "}");
+			append(line, "}", 1);
 	}
 }
 
 /* Writes a line that has been begun so far, and stays for another one: what its last label is, or NULL, and the value. */
-static void
-put_line(PoolDiagMetrics *metrics, Line *line, const char *last_label_value, const char *value)
+static inline void
+put_line(PoolDiagMetrics *metrics, const Line *line, const char *last_label_value,
+		 const char *value)
 {
-	size_t begun = line->length;
-
+	put_bytes(metrics, line->text, line->length);
 	if (last_label_value != NULL)
 	{
-		append(line, last_label_value);
-		append(line, "\"}");
+		put(metrics, last_label_value);
+		put_bytes(metrics, "\"}", 2);
 	}
-	append(line, " ");
-	append(line, value);
-	append(line, "\n");
-	metrics->put(metrics->to, line->text, line->length);
-	line->length = begun;
+	put_bytes(metrics, " ", 1);
+	put(metrics, value);
+	put_bytes(metrics, "\n", 1);
 }
 
 static void

@@ -37,9 +37,12 @@ typedef struct PoolDiagMetrics
 	bool openmetrics; /* else Prometheus's format */
 	void (*put)(void *to, const char *bytes, size_t length);
 	void *to;
+	size_t pending; /* bytes that are written and not put yet */
+	char buffer[16384];
 
 	/* The family that samples belong to, as OpenMetrics has its name. What it is, is written before its first sample. */
 	const char *name;
+	size_t name_length;
 	PoolDiagMetricType type;
 	const char *unit; /* NULL: none; else the name ends with it */
 	const char *help;

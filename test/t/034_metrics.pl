@@ -182,7 +182,7 @@ for my $family (sort keys %kind)
 		$counted{$pool} = $bucket->{value} if $le eq '+Inf';
 	}
 	is_deeply(\@differ, [], "$family: as the view latency has it");
-	cmp_ok(scalar @bounds, '>=', 14, 'with bounds enough');
+	cmp_ok(scalar @bounds, '>=', 9, 'with bounds enough');
 	is_deeply({ map { $_->{labels}{pool} => $_->{value} } $m->samples("${name}_count") }, \%counted, 'and the count of all');
 	for my $pool (keys %counted)
 	{

@@ -145,10 +145,12 @@ prometheus_has_gauges_for_what_it_does_not_know(void **state)
 
 /* The value of the one sample that was written, without labels. */
 static const char *
-value_of(void)
+value_of(PoolDiagMetrics *metrics)
 {
-	char *at = strstr(written, "\nm ");
+	char *at;
 
+	pooldiag_metrics_end(metrics);
+	at = strstr(written, "\nm ");
 	assert_non_null(at);
 	at += strlen("\nm ");
 	assert_non_null(strchr(at, '\n'));
@@ -196,7 +198,7 @@ numbers_lose_nothing(void **state)
 
 		pooldiag_metrics_family(&metrics, "m", POOLDIAG_METRIC_GAUGE, NULL, "M.");
 		pooldiag_metrics_seconds(&metrics, NULL, seconds[i].us);
-		assert_string_equal(value_of(), seconds[i].seconds);
+		assert_string_equal(value_of(&metrics), seconds[i].seconds);
 	}
 	for (size_t i = 0; i < sizeof(ints) / sizeof(ints[0]); i++)
 	{
@@ -204,7 +206,7 @@ numbers_lose_nothing(void **state)
 
 		pooldiag_metrics_family(&metrics, "m", POOLDIAG_METRIC_GAUGE, NULL, "M.");
 		pooldiag_metrics_int(&metrics, NULL, ints[i]);
-		assert_true(strtoll(value_of(), NULL, 10) == ints[i]);
+		assert_true(strtoll(value_of(&metrics), NULL, 10) == ints[i]);
 	}
 	for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++)
 	{
@@ -212,7 +214,7 @@ numbers_lose_nothing(void **state)
 
 		pooldiag_metrics_family(&metrics, "m", POOLDIAG_METRIC_GAUGE, NULL, "M.");
 		pooldiag_metrics_float(&metrics, NULL, floats[i]);
-		assert_true(strtod(value_of(), NULL) == floats[i]);
+		assert_true(strtod(value_of(&metrics), NULL) == floats[i]);
 	}
 }
 
@@ -232,7 +234,7 @@ what_is_no_number_is_said(void **state)
 
 		pooldiag_metrics_family(&metrics, "m", POOLDIAG_METRIC_GAUGE, NULL, "M.");
 		pooldiag_metrics_float(&metrics, NULL, values[i].value);
-		assert_string_equal(value_of(), values[i].text);
+		assert_string_equal(value_of(&metrics), values[i].text);
 	}
 }
 
@@ -344,9 +346,34 @@ the_longest_line_is_whole(void **state)
 	assert_int_equal(labels.length, POOLDIAG_LABELS_LEN);
 	pooldiag_metrics_family(&metrics, name, POOLDIAG_METRIC_HISTOGRAM, NULL, "M.");
 	pooldiag_metrics_histogram(&metrics, &labels, bounds, below, 1, UINT64_MAX, UINT64_MAX);
+	pooldiag_metrics_end(&metrics);
 	assert_non_null(strstr(written, "v\",le=\"9223372036854.775806\"} 18446744073709551615\n"));
 	assert_non_null(strstr(written, "v\",le=\"+Inf\"} 18446744073709551615\n"));
 	assert_non_null(strstr(written, "v\"} 18446744073709.551615\n"));
+}
+
+/* What is put piece by piece comes out as one, whatever falls on the end of a piece. */
+static void
+all_lines_come_out_in_order(void **state)
+{
+	PoolDiagMetrics metrics = begin(false);
+	const char *at;
+
+	pooldiag_metrics_family(&metrics, "m", POOLDIAG_METRIC_GAUGE, NULL, "M.");
+	for (int i = 0; i < 5000; i++)
+		pooldiag_metrics_int(&metrics, NULL, i);
+	pooldiag_metrics_end(&metrics);
+	assert_true(length > 2 * sizeof(metrics.buffer));
+	at = written + strlen("# HELP m M.\n# TYPE m gauge\n");
+	for (int i = 0; i < 5000; i++)
+	{
+		char line[16];
+		int line_length = snprintf(line, sizeof(line), "m %d\n", i);
+
+		assert_memory_equal(at, line, (size_t) line_length);
+		at += line_length;
+	}
+	assert_int_equal(at - written, length);
 }
 
 int
@@ -361,6 +388,7 @@ main(void)
 		cmocka_unit_test(labels_follow_one_another),
 		cmocka_unit_test(what_has_no_room_is_cut_at_a_character),
 		cmocka_unit_test(the_longest_line_is_whole),
+		cmocka_unit_test(all_lines_come_out_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
