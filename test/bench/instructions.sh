@@ -43,14 +43,18 @@ END
 
 # Runs a script that many times over one connection, and sets count. pgbench opens another connection before, over
 # which it runs nothing here: what this one has counted, the postmaster's past that each inherits included, is taken off.
+# The log tells which processes these were: there are others, which come and go.
 session() {
-	local name=$1 script=$2 protocol=$3 times=$4 counts
+	local name=$1 script=$2 protocol=$3 times=$4 logged pids pid counts
+	logged=$(wc -l <"$RUN/server.log")
 	if ! "$BIN/pgbench" -n -M "$protocol" -t "$times" --random-seed=1 -f "$RUN/$script.sql" >"$RUN/pgbench.log" 2>&1; then
 		cat "$RUN/pgbench.log" >&2
 		die "pgbench failed"
 	fi
+	pids=$(tail -n +$((logged + 1)) "$RUN/server.log" |
+		sed -n 's/.*\[\([0-9]*\)\] LOG:  connection authorized: .* application_name=pgbench.*/\1/p')
 	for _ in {1..200}; do
-		counts=$(sed -n 's/^totals: //p' "$RUN"/var/counts/* 2>/dev/null | sort -n)
+		counts=$(for pid in $pids; do sed -n 's/^totals: //p' "$RUN/var/counts/$pid" 2>/dev/null || true; done | sort -n)
 		[[ $counts != *$'\n'* ]] || break
 		sleep 0.1
 	done
@@ -74,7 +78,8 @@ start_counted_server() {
 	local padding
 	padding=$(printf '%0*d' $(($2 * 832)) 0)
 	"${server_user[@]}" valgrind --tool=callgrind --quiet --log-file=/dev/null --callgrind-out-file="$RUN/var/counts/%p" \
-		"$BIN/postgres" -D "$RUN/var/$1" -c bench.padding="$padding" >"$RUN/server.log" 2>&1 &
+		"$BIN/postgres" -D "$RUN/var/$1" -c bench.padding="$padding" -c log_connections=on \
+		-c log_destination=stderr -c logging_collector=off >"$RUN/server.log" 2>&1 &
 	server=$!
 	export PGHOST=$RUN/var/$1
 	for _ in {1..600}; do
