@@ -23,6 +23,10 @@ FROM pooldiag.report() line LIMIT 1;
 -- The clock is the session's own.
 SET TimeZone = 'Asia/Kathmandu';
 SELECT right(line, 6) AS zone, columns(line) FROM pooldiag.report() line LIMIT 1;
+-- One of its own making is told whole, however long.
+SELECT set_config('TimeZone', format('<%s>0', repeat('ZONE', 62)), false) <> '' AS set;
+SELECT line ~ '^[-0-9]{10} [0-9:]{8} (ZONE){62}$' AS clock FROM pooldiag.report() line LIMIT 1;
+SELECT line ~ ' to [-0-9]{10} [0-9:]{8} (ZONE){62}$' AS clock FROM pooldiag.chart('connections') line LIMIT 1;
 RESET TimeZone;
 
 -- A rule that fires, with its advice in place of the all clear; and names too long for a line.

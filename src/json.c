@@ -11,7 +11,7 @@
 #include "json.h"
 #include "text.h"
 
-/* A comma where one is due, and the member's name. */
+/* A comma where one is due, and the member's name, which may be that of a pool, and so of another encoding. */
 static void
 begin_member(StringInfo json, const char *key)
 {
@@ -19,7 +19,7 @@ begin_member(StringInfo json, const char *key)
 		appendStringInfoChar(json, ',');
 	if (key != NULL)
 	{
-		escape_json(json, key);
+		escape_json(json, pooldiag_text_clean(key));
 		appendStringInfoChar(json, ':');
 	}
 }

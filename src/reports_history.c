@@ -357,7 +357,8 @@ put_title(ReturnSetInfo *result, const Metric *metric, const Request *request,
 {
 	TimestampTz end = (window->first + window->rows) * window->step * USECS_PER_SEC;
 	pg_time_t until = timestamptz_to_time_t(Min(end, request->now));
-	char clock[64];
+	/* A zone of the session's own making may have an abbreviation as long as a name. */
+	char clock[64 + TZ_STRLEN_MAX];
 	char span[32];
 	char *title;
 	char *range;

@@ -82,7 +82,8 @@ put_head(ReturnSetInfo *result, const PoolDiagLive *live, const List *advice)
 	char *left = psprintf("%s  %s, up %s", status, RecoveryInProgress() ? "standby" : "primary",
 						  duration_text(live->now - PgStartTime));
 	pg_time_t now = timestamptz_to_time_t(live->now);
-	char clock[64];
+	/* A zone of the session's own making may have an abbreviation as long as a name. */
+	char clock[64 + TZ_STRLEN_MAX];
 
 	pg_strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S %Z", pg_localtime(&now, session_timezone));
 	put_line(result,

@@ -86,6 +86,8 @@ pooldiag_text_from(const char *bytes, int length, int encoding)
 		conversion = FindDefaultConversionProc(encoding, here);
 	if (!OidIsValid(conversion))
 		return pooldiag_text_clean(from);
+	/* A zero byte has ended it. */
+	length = (int) strlen(from);
 	to = text = palloc(length * MAX_CONVERSION_GROWTH + 1);
 	while (length > 0)
 	{
@@ -115,7 +117,15 @@ pooldiag_text_from(const char *bytes, int length, int encoding)
 static int
 columns_of(const char *at)
 {
-	return pg_encoding_dsplen(GetDatabaseEncoding(), at);
+	int encoding = GetDatabaseEncoding();
+	unsigned char byte = (unsigned char) *at;
+
+	/* Core knows those above ASCII in UTF-8 only; the sets of ISO 8859, which all have them, may go to a terminal as they are. */
+	if (byte >= 0x80 && byte < 0xa0 &&
+		((encoding >= PG_LATIN1 && encoding <= PG_LATIN10) ||
+		 (encoding >= PG_ISO_8859_5 && encoding <= PG_ISO_8859_8)))
+		return -1;
+	return pg_encoding_dsplen(encoding, at);
 }
 
 /* The columns that a text takes on a terminal. */
@@ -145,18 +155,22 @@ pooldiag_text_bytes_in(const char *text, int columns)
 	return bytes;
 }
 
-/* The text in exactly that many columns, cut with a tilde where it is longer. */
+/* The text in exactly that many columns, none if they are negative, cut with a tilde where it is longer. */
 char *
 pooldiag_text_fit(const char *text, int columns)
 {
 	int width = pooldiag_text_width(text);
-	int bytes;
 
 	if (width <= columns)
 		return psprintf("%s%*s", text, columns - width, "");
-	bytes = pooldiag_text_bytes_in(text, columns - 1);
-	text = pnstrdup(text, bytes);
-	return psprintf("%s~%*s", text, columns - 1 - pooldiag_text_width(text), "");
+	if (columns < 1)
+		return "";
+	text = pnstrdup(text, pooldiag_text_bytes_in(text, columns - 1));
+	width = pooldiag_text_width(text);
+	/* Not even its first character has room beside the tilde. */
+	if (width > columns - 1)
+		return psprintf("~%*s", columns - 1, "");
+	return psprintf("%s~%*s", text, columns - 1 - width, "");
 }
 
 /* Can bars and boxes be drawn? What the client's encoding, or the database's, can't hold would be an error. */
