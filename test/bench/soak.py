@@ -21,7 +21,7 @@ import time
 import psycopg2
 
 PATHS = ["/livez", "/readyz", "/metrics", "/api/v1/health/database", "/api/v1/health/detailed", "/api/v1/history",
-         "/api/v1/history?since=1h&pool=nobody", "/api/v1/pools", "/api/v1/recommendations", "/api/v1/alerts", "/", "/nowhere"]
+         "/api/v1/history?since=3600&pool=nobody", "/api/v1/pools", "/api/v1/recommendations", "/api/v1/alerts", "/", "/nowhere"]
 STATUSES = {200, 404, 503}
 PAUSE = 0.01
 
