@@ -52,7 +52,7 @@ typedef struct PoolDiagMetrics
 extern void pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value);
 
 extern void pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics,
-								   void (*put)(void *, const char *, size_t), void *to);
+								   void (*out)(void *, const char *, size_t), void *to);
 extern void pooldiag_metrics_family(PoolDiagMetrics *metrics, const char *name,
 									PoolDiagMetricType type, const char *unit, const char *help);
 extern void pooldiag_metrics_end(PoolDiagMetrics *metrics);
