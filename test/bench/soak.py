@@ -10,6 +10,7 @@ Once a minute it prints what the worker has in resident memory and open descript
 one), and what the clients have done; at the end, with all clients gone, once more. Every answer to a well-behaved client must
 be complete and have a status that it may have; any that is not ends the run.
 """
+import contextlib
 import multiprocessing
 import os
 import random
@@ -88,7 +89,9 @@ def misbehave():
         else:
             client.sendall(b"GET /\xff\xfe HTTP/1.1\r\nHost: \xe9\r\n\r\n")
         if random.random() < 0.5:
-            client.recv(1000)
+            client.settimeout(random.random() / 5)
+            with contextlib.suppress(TimeoutError):
+                client.recv(1000)
 
 
 def be_client(seed, asked, abused, trouble):
