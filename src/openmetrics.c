@@ -45,12 +45,19 @@ flush(PoolDiagMetrics *metrics)
 	metrics->pending = 0;
 }
 
-/* Writes bytes, LINE_LEN at the most; they come out with what is written before and after them. */
+/* Writes bytes, which come out with what is written before and after them. */
 static inline void
 put_bytes(PoolDiagMetrics *metrics, const char *bytes, size_t length)
 {
 	if (length > sizeof(metrics->buffer) - metrics->pending)
+	{
 		flush(metrics);
+		if (length > sizeof(metrics->buffer))
+		{
+			metrics->put(metrics->to, bytes, length);
+			return;
+		}
+	}
 	memcpy(metrics->buffer + metrics->pending, bytes, length);
 	metrics->pending += length;
 }

@@ -376,6 +376,22 @@ all_lines_come_out_in_order(void **state)
 	assert_int_equal(at - written, length);
 }
 
+/* A text longer than any piece, too. */
+static void
+a_long_text_comes_out_whole(void **state)
+{
+	static char unit[2 * sizeof(((PoolDiagMetrics *) 0)->buffer)];
+	PoolDiagMetrics metrics = begin(true);
+
+	memset(unit, 'u', sizeof(unit) - 1);
+	pooldiag_metrics_family(&metrics, "m", POOLDIAG_METRIC_GAUGE, unit, "M.");
+	pooldiag_metrics_int(&metrics, NULL, 1);
+	pooldiag_metrics_end(&metrics);
+	assert_non_null(strstr(written, unit));
+	assert_non_null(strstr(written, "# UNIT m uu"));
+	assert_non_null(strstr(written, "uu\nm 1\n# EOF\n"));
+}
+
 int
 main(void)
 {
@@ -389,6 +405,7 @@ main(void)
 		cmocka_unit_test(what_has_no_room_is_cut_at_a_character),
 		cmocka_unit_test(the_longest_line_is_whole),
 		cmocka_unit_test(all_lines_come_out_in_order),
+		cmocka_unit_test(a_long_text_comes_out_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
