@@ -461,9 +461,10 @@ pooldiag_exposition_write(StringInfo out, PoolDiagLive *live, const List *advice
 {
 	PoolDiagExposedPools pools = pooldiag_exposition_find_pools(live);
 	PoolDiagMetrics metrics;
+	char buffer[16384];
 
 	enlargeStringInfo(out, FIXED_BYTES + pools.count * POOL_BYTES);
-	pooldiag_metrics_begin(&metrics, openmetrics, put_bytes, out);
+	pooldiag_metrics_begin(&metrics, openmetrics, buffer, sizeof(buffer), put_bytes, out);
 	write_health(&metrics, live, advice);
 	write_server(&metrics, live);
 	pooldiag_exposition_write_pools(&metrics, live, &pools);

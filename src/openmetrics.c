@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a line may have before its value beside the family's name and the labels: a suffix, one more label's name. */
-#define LINE_LEN (POOLDIAG_METRIC_NAME_LEN + POOLDIAG_LABELS_LEN + 96)
+/* What a line may have beside the family's name and the labels: a suffix, one more label, the value. */
+#define LINE_LEN (POOLDIAG_METRIC_NAME_LEN + POOLDIAG_LABELS_LEN + 192)
 
 /* Digits of a number, with sign and terminator. */
 #define NUMBER_LEN 32
@@ -49,17 +49,19 @@ flush(PoolDiagMetrics *metrics)
 static inline void
 put_bytes(PoolDiagMetrics *metrics, const char *bytes, size_t length)
 {
-	if (length > sizeof(metrics->buffer) - metrics->pending)
+	while (length > 0)
 	{
-		flush(metrics);
-		if (length > sizeof(metrics->buffer))
-		{
-			metrics->put(metrics->to, bytes, length);
-			return;
-		}
+		size_t piece = length;
+
+		if (metrics->pending >= metrics->size)
+			flush(metrics);
+		if (piece > metrics->size - metrics->pending)
+			piece = metrics->size - metrics->pending;
+		memcpy(metrics->buffer + metrics->pending, bytes, piece);
+		metrics->pending += piece;
+		bytes += piece;
+		length -= piece;
 	}
-	memcpy(metrics->buffer + metrics->pending, bytes, length);
-	metrics->pending += length;
 }
 
 /* A byte of a text as it is escaped, in up to two; returns how many. A double quote is escaped where it ends something. */
@@ -270,15 +272,17 @@ describe(PoolDiagMetrics *metrics)
 	}
 }
 
-/* Begins an exposition; out is given its bytes, piece by piece. */
+/* Begins an exposition; out is given its bytes in pieces of that size, which are gathered in buffer. */
 void
-pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics,
+pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics, char *buffer, size_t size,
 					   void (*out)(void *, const char *, size_t), void *to)
 {
 	metrics->openmetrics = openmetrics;
+	metrics->buffer = buffer;
+	metrics->size = size;
+	metrics->pending = 0;
 	metrics->put = out;
 	metrics->to = to;
-	metrics->pending = 0;
 }
 
 /*
@@ -335,19 +339,21 @@ begin_line(PoolDiagMetrics *metrics, Line *line, const char *suffix, const PoolD
 }
 
 /* Writes a line that has been begun so far, and stays for another one: what its last label is, or NULL, and the value. */
-static inline void
-put_line(PoolDiagMetrics *metrics, const Line *line, const char *last_label_value,
-		 const char *value)
+static void
+put_line(PoolDiagMetrics *metrics, Line *line, const char *last_label_value, const char *value)
 {
-	put_bytes(metrics, line->text, line->length);
+	size_t begun = line->length;
+
 	if (last_label_value != NULL)
 	{
-		put(metrics, last_label_value);
-		put_bytes(metrics, "\"}", 2);
+		append(line, last_label_value, strlen(last_label_value));
+		append(line, "\"}", 2);
 	}
-	put_bytes(metrics, " ", 1);
-	put(metrics, value);
-	put_bytes(metrics, "\n", 1);
+	append(line, " ", 1);
+	append(line, value, strlen(value));
+	append(line, "\n", 1);
+	put_bytes(metrics, line->text, line->length);
+	line->length = begun;
 }
 
 static void

@@ -37,8 +37,9 @@ typedef struct PoolDiagMetrics
 	bool openmetrics; /* else Prometheus's format */
 	void (*put)(void *to, const char *bytes, size_t length);
 	void *to;
-	size_t pending; /* bytes that are written and not put yet */
-	char buffer[16384];
+	char *buffer;
+	size_t size;
+	size_t pending; /* bytes in the buffer */
 
 	/* The family that samples belong to, as OpenMetrics has its name. What it is, is written before its first sample. */
 	const char *name;
@@ -51,8 +52,9 @@ typedef struct PoolDiagMetrics
 
 extern void pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value);
 
-extern void pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics,
-								   void (*out)(void *, const char *, size_t), void *to);
+extern void
+pooldiag_metrics_begin(PoolDiagMetrics *metrics, bool openmetrics, char *buffer, size_t size,
+					   void (*out)(void *, const char *, size_t), void *to);
 extern void pooldiag_metrics_family(PoolDiagMetrics *metrics, const char *name,
 									PoolDiagMetricType type, const char *unit, const char *help);
 extern void pooldiag_metrics_end(PoolDiagMetrics *metrics);

@@ -88,6 +88,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *at;
 	PoolDiagLabels labels = {0};
 	PoolDiagMetrics metrics;
+	char buffer[100];
 	size_t room = 0;
 	bool all_fit;
 
@@ -112,7 +113,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(labels.length <= sizeof(labels.text));
 
 	out_length = 0;
-	pooldiag_metrics_begin(&metrics, data[0] & 1, put, NULL);
+	pooldiag_metrics_begin(&metrics, data[0] & 1, buffer, sizeof(buffer), put, NULL);
 	pooldiag_metrics_family(&metrics, "pooldiag_fuzz", POOLDIAG_METRIC_GAUGE, NULL, "Help.");
 	pooldiag_metrics_int(&metrics, &labels, 42);
 	pooldiag_metrics_end(&metrics);
