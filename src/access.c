@@ -20,6 +20,7 @@
 #include <strings.h>
 
 #define SPACE " \t"
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
 /* The longest that a host's address is written. */
 #define ADDRESS_LEN INET6_ADDRSTRLEN
@@ -122,6 +123,16 @@ pooldiag_access_is_host(const char *host, const char *known)
 		if (is_name(host, length, name, name_length))
 			return true;
 	return false;
+}
+
+/* Is that a list of names that a Host can have? Else bad is the first that is none, of that length. */
+bool
+pooldiag_access_are_hosts(const char *known, const char **bad, size_t *length)
+{
+	while ((*bad = next_name(&known, length)) != NULL)
+		if (strspn(*bad, HOST_CHARACTERS) < *length)
+			return false;
+	return true;
 }
 
 /* The q of one element of an Accept header, what follows its media type; 1 if it has none, 0 if that is no number. */

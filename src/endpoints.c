@@ -390,6 +390,14 @@ pooldiag_endpoints_answer(const PoolDiagRequest *request, PoolDiagAnswer *answer
 	/* What is shown holds for the moment, and for nobody but who asks, whatever it is taken for. */
 	add_header(answer, "Cache-Control", "no-store");
 	add_header(answer, "X-Content-Type-Options", "nosniff");
+	if (request->flaw != NULL)
+	{
+		answer->path = POOLDIAG_PATH_OTHER;
+		add_header(answer, "Connection", "close");
+		pooldiag_endpoints_refuse(answer, 400, request->flaw,
+								  "Ask with one Host, and with nothing behind the header.");
+		return;
+	}
 	if (!pooldiag_access_is_host(request->host, pooldiag_http_hosts))
 	{
 		pooldiag_endpoints_refuse(

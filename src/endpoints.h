@@ -32,6 +32,7 @@ typedef struct PoolDiagRequest
 	const char *authorization;
 	const char *password; /* of Basic authentication */
 	const char *arguments[POOLDIAG_ARGUMENTS];
+	const char *flaw; /* why nobody should answer it, and what comes behind it is not to be read */
 } PoolDiagRequest;
 
 #define POOLDIAG_ANSWER_HEADERS 8

@@ -44,16 +44,18 @@ static const int64_t lifetime_bounds[] = {10240,	106496,	   1048576,	   10485760
 
 /*
  * Gives a pool its name, and a number behind it where another one has the same: a sample that is there twice would
- * spoil the whole exposition. They differ by bytes that are of no encoding that the reader has.
+ * spoil the whole exposition. They differ by bytes that are of no encoding that the reader has, or by control characters.
  */
 static char *
 name_pool(const PoolDiagLive *live, int pool, HTAB *names)
 {
-	char *clean = pooldiag_text_clean(pooldiag_live_pool_name(live, pool));
+	char *clean = pstrdup(pooldiag_text_clean(pooldiag_live_pool_name(live, pool)));
 	char *unique = palloc(UNIQUE_NAME_LEN);
 	int number = 1;
 	bool found;
 
+	for (char *at = clean; *at != '\0'; at++)
+		*at = pooldiag_label_byte(*at);
 	strlcpy(unique, clean, UNIQUE_NAME_LEN);
 	while (hash_search(names, unique, HASH_ENTER, &found) != NULL && found)
 		snprintf(unique, UNIQUE_NAME_LEN, "%s (%d)", clean, ++number);

@@ -37,6 +37,10 @@
 
 #define KEPT_BYTES (16 * 1024 * 1024)
 
+/* Of the token's file. */
+#define LINE_LEN (2 * POOLDIAG_TOKEN_LEN)
+#define BLANKS " \t"
+
 #define TRIED_AGAIN "It is tried again when the configuration is reloaded."
 
 /* What is listened to, to see what a reload changes. */
@@ -58,12 +62,18 @@ is_private(const struct stat *file)
 	return file->st_uid == 0 && (file->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) == 0;
 }
 
-/* The first line of the file, in token, of POOLDIAG_TOKEN_LEN + 1 bytes; else why not. */
+/*
+ * The first line of the file, without blanks around it, as a header can't have them, in token, of POOLDIAG_TOKEN_LEN + 1 bytes;
+ * else why not.
+ */
 static const char *
 read_token(int fd, char *token)
 {
 	struct stat file;
-	ssize_t length;
+	char line[LINE_LEN + 1];
+	const char *begin;
+	ssize_t read_length;
+	size_t length;
 
 	if (fstat(fd, &file) != 0)
 		return psprintf("It could not be looked at: %m.");
@@ -71,15 +81,22 @@ read_token(int fd, char *token)
 		return "It is not a regular file.";
 	if (!is_private(&file))
 		return "Others than the server's user can read it.";
-	length = read(fd, token, POOLDIAG_TOKEN_LEN + 1);
-	if (length < 0)
+	read_length = read(fd, line, LINE_LEN);
+	if (read_length < 0)
 		return psprintf("It could not be read: %m.");
+	line[read_length] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+	begin = line + strspn(line, BLANKS);
+	length = strlen(begin);
+	while (length > 0 && strchr(BLANKS, begin[length - 1]) != NULL)
+		length--;
 	if (length > POOLDIAG_TOKEN_LEN)
-		return psprintf("It is longer than %d bytes.", POOLDIAG_TOKEN_LEN);
-	token[length] = '\0';
-	token[strcspn(token, "\r\n")] = '\0';
-	if (token[0] == '\0')
+		return psprintf("Its first line is longer than %d bytes.", POOLDIAG_TOKEN_LEN);
+	if (length == 0)
 		return "Its first line is empty.";
+	memcpy(token, begin, length);
+	token[length] = '\0';
+	explicit_bzero(line, sizeof(line));
 	return NULL;
 }
 
@@ -125,7 +142,9 @@ hint_on(int error)
 	switch (error)
 	{
 		case EADDRINUSE:
-			return "Another process listens there: choose another \"pooldiag.http_port\".";
+			return "Another process listens there, or another of "
+				   "\"pooldiag.http_listen_addresses\" has it already: choose another "
+				   "\"pooldiag.http_port\", or see to these.";
 		case EADDRNOTAVAIL:
 			return "This machine has no such address: see to \"pooldiag.http_listen_addresses\".";
 		case EACCES:

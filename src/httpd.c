@@ -35,10 +35,10 @@
 #define MOST_UNSENT ((size_t) 16 * 1024 * 1024)
 /* What the library may use for a connection: a longer header is refused by it. */
 #define CONNECTION_MEMORY 16384
-/* How long a connection may take for a request, and for taking the answer. */
+/* How long a connection may take for its first request, and for taking an answer. */
 #define PATIENCE_MS 30000
-/* The library's own, of silence in the middle of something. */
-#define SILENCE_S 15
+/* And from one answer to the end of the next request: for whoever comes back every 15, 30 or 60 seconds, as scrapers do. */
+#define IDLE_MS 75000
 #define SWEEP_INTERVAL_MS 1000
 
 typedef struct Server
@@ -54,13 +54,15 @@ typedef struct Client
 	double accepted_ms; /* of the monotonic clock */
 	double
 		since_ms; /* the same: when the request that it is at, or is to send, began, or the answer to it */
-	size_t unsent; /* bytes of the answer that the library has, until all are sent */
+	bool was_answered; /* and has taken all of the last answer */
+	size_t unsent;	   /* bytes of the answer that the library has, until all are sent */
 } Client;
 
 static Server servers[POOLDIAG_LISTENERS];
 static int server_count = 0;
 static Client clients[ROOM];
 static size_t unsent = 0; /* of all clients */
+static char zero_in_uri;
 static MemoryContext context = NULL;
 
 /* ---------------------------------------------------------------- a request ---------------------- */
@@ -131,6 +133,46 @@ client_of(struct MHD_Connection *connection)
 	return info == NULL ? NULL : info->socket_context;
 }
 
+/* What a request's header has of that which a proxy in front of this may understand in another way. */
+typedef struct Framing
+{
+	int hosts;
+	int lengths;
+	int encodings;
+} Framing;
+
+static enum MHD_Result
+look_at_field(void *framing_pointer, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	Framing *framing = framing_pointer;
+
+	framing->hosts += pg_strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
+	framing->lengths += pg_strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
+	framing->encodings += pg_strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+	return MHD_YES;
+}
+
+/* What makes it doubtful where a request ends, or for whom it is; NULL: nothing. */
+static const char *
+find_flaw(struct MHD_Connection *connection, bool is_answered)
+{
+	Framing framing = {0};
+
+	(void) MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_field, &framing);
+	if (framing.hosts > 1)
+		return "there is more than one Host";
+	if (framing.lengths > 1 || (framing.encodings > 0 && (framing.lengths > 0 || is_answered)))
+		return "it can't be told where the request ends";
+	return NULL;
+}
+
+/* The context that a request begins with: that one if its path or arguments have a zero byte, which would seem to end them. */
+static void *
+look_at_uri(void *unused, const char *uri, struct MHD_Connection *connection)
+{
+	return strstr(uri, "%00") != NULL ? &zero_in_uri : NULL;
+}
+
 /*
  * Called by the library when a request's header is there, again with each piece of what may come behind it, which is thrown
  * away, and at its end. An answer before that end closes the connection: so are those treated who want to send something.
@@ -148,10 +190,15 @@ handle(void *unused, struct MHD_Connection *connection, const char *url, const c
 	char *user;
 	char *password = NULL;
 
-	if (*request_context == NULL && pooldiag_endpoints_is_answered(method))
+	if (*request_context != &seen)
 	{
+		bool is_answered = pooldiag_endpoints_is_answered(method);
+
+		request.flaw = *request_context == &zero_in_uri ? "there is a zero byte in the path"
+														: find_flaw(connection, is_answered);
 		*request_context = &seen;
-		return MHD_YES;
+		if (request.flaw == NULL && is_answered)
+			return MHD_YES;
 	}
 	if (*upload_size > 0)
 	{
@@ -159,7 +206,10 @@ handle(void *unused, struct MHD_Connection *connection, const char *url, const c
 		return MHD_YES;
 	}
 	if (client != NULL)
+	{
 		client->since_ms = pooldiag_clock_ms();
+		client->was_answered = false;
+	}
 	before = MemoryContextSwitchTo(context);
 	request.host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
 	request.accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
@@ -201,6 +251,7 @@ request_ended(void *unused, struct MHD_Connection *connection, void **request_co
 		return;
 	unsent -= client->unsent;
 	client->unsent = 0;
+	client->was_answered = true;
 	client->since_ms = pooldiag_clock_ms();
 }
 
@@ -244,6 +295,7 @@ connection_changed(void *unused, struct MHD_Connection *connection, void **socke
 	client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	client->dropped = false;
 	client->accepted_ms = client->since_ms = pooldiag_clock_ms();
+	client->was_answered = false;
 	client->unsent = 0;
 	*socket_context = client;
 	pooldiag_traffic_connected();
@@ -292,7 +344,7 @@ sweep(double now)
 		any = any || client->fd >= 0;
 		if (client->fd < 0 || client->dropped)
 			continue;
-		if (now - client->since_ms > PATIENCE_MS)
+		if (now - client->since_ms > (client->was_answered ? IDLE_MS : PATIENCE_MS))
 		{
 			drop(client);
 			continue;
@@ -344,7 +396,7 @@ pooldiag_httpd_start(int fd)
 		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, may_connect, NULL, handle, NULL,
 		MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned int) ROOM, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) SILENCE_S,
+		(size_t) CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, look_at_uri, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL, MHD_OPTION_NOTIFY_COMPLETED,
 		request_ended, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (server->daemon == NULL)

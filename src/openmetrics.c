@@ -82,11 +82,9 @@ escape(char byte, bool quoted, char *to)
 			to[1] = 'n';
 			return 2;
 		default:
-			if ((unsigned char) byte < 0x20 || byte == 0x7f)
-				byte = '?';
 			break;
 	}
-	to[0] = byte;
+	to[0] = pooldiag_label_byte(byte);
 	return 1;
 }
 

@@ -50,6 +50,13 @@ typedef struct PoolDiagMetrics
 	bool described;
 } PoolDiagMetrics;
 
+/* A byte of a text as a label's value has it, before what could end it is escaped. */
+static inline char
+pooldiag_label_byte(char byte)
+{
+	return ((unsigned char) byte < 0x20 && byte != '\n') || byte == 0x7f ? '?' : byte;
+}
+
 extern void pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value);
 
 extern void

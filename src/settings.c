@@ -12,6 +12,7 @@
 
 #include "utils/guc.h"
 
+#include "access.h"
 #include "compat.h"
 #include "listener.h"
 #include "settings.h"
@@ -145,6 +146,20 @@ check_listen_addresses(char **newval, void **extra, GucSource source)
 		GUC_check_errdetail("There are more addresses than %d.", POOLDIAG_LISTENERS);
 	GUC_check_errhint("The form is a comma-separated list of addresses in numbers, such as: "
 					  "127.0.0.1, ::1; localhost; or * for all.");
+	return false;
+}
+
+static bool
+check_hosts(char **newval, void **extra, GucSource source)
+{
+	const char *bad;
+	size_t length;
+
+	if (pooldiag_access_are_hosts(*newval, &bad, &length))
+		return true;
+	GUC_check_errdetail("\"%.*s\" is not the name of a host.", (int) length, bad);
+	GUC_check_errhint("The form is a comma-separated list of names, without a port, such as: "
+					  "db1.example.com, db1. Addresses are accepted anyway.");
 	return false;
 }
 
@@ -405,7 +420,7 @@ define_http_settings(void)
 		"Only the server's user may be able to read it.", &pooldiag_http_token_file, "", NULL);
 	define_string("pooldiag.http_hosts", "Lists further Host names that the endpoint accepts.",
 				  "Requests by an address, or localhost, are always accepted.",
-				  &pooldiag_http_hosts, "", NULL);
+				  &pooldiag_http_hosts, "", check_hosts);
 }
 
 /* To be called from _PG_init. */

@@ -26,9 +26,9 @@
 
 static const char *const names[POOLDIAG_WORKERS] = {
 	[POOLDIAG_SAMPLER] = "sampler",
-	[POOLDIAG_KEEPER] = "keeper",
-	[POOLDIAG_OPERATIONS_WORKER] = "operations",
 	[POOLDIAG_HTTP_WORKER] = "http",
+	[POOLDIAG_OPERATIONS_WORKER] = "operations",
+	[POOLDIAG_KEEPER] = "keeper",
 };
 
 PoolDiagWorker *pooldiag_workers = NULL;

@@ -10,10 +10,11 @@
 
 typedef enum PoolDiagWorkerKind
 {
+	/* In the order in which they get slots of max_worker_processes. */
 	POOLDIAG_SAMPLER,
-	POOLDIAG_KEEPER,
-	POOLDIAG_OPERATIONS_WORKER,
 	POOLDIAG_HTTP_WORKER,
+	POOLDIAG_OPERATIONS_WORKER,
+	POOLDIAG_KEEPER,
 	POOLDIAG_WORKERS
 } PoolDiagWorkerKind;
 

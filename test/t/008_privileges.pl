@@ -190,8 +190,9 @@ is_deeply(
 	'a pool that it shares: its own part');
 is_deeply([ $viewer->column(q{SELECT pool FROM pooldiag.pools WHERE NOT declared}) ], ['viewer@postgres/desk'],
 	'discovered pools: its own');
+# The reader itself may take long for this, where the server is slow.
 is_deeply([ $viewer->column(q{SELECT DISTINCT subject FROM pooldiag.recommendations
-		WHERE rule IN ('leak_suspects', 'slow_holders')}) ],
+		WHERE rule IN ('leak_suspects', 'slow_holders') AND subject <> 'viewer@postgres/desk'}) ],
 	['mixed'], 'recommendations: on what it sees');
 is_deeply(
 	$viewer->row(q{SELECT connections, checked_out FROM pooldiag.utilization WHERE scope = 'role' AND name = 'vault'}),

@@ -282,7 +282,7 @@ $eye->query(q{CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCA
 my $bytes = observer($node, database => 'bytes');
 $bytes->query('CREATE EXTENSION pooldiag');
 $bytes->query(qq{CREATE ROLE "\xff" LOGIN; CREATE ROLE "\xfe" LOGIN});
-my @roles = ('end"} 1', 'back\\', 'back\\"', '\\n', "tab\there", "bell\a", "zo\xc3\xab", 'a{b="c"}', '# EOF', "it's");
+my @roles = ('end"} 1', 'back\\', 'back\\"', '\\n', "tab\there", "bell\a", 'bell?', "bell\x01", "zo\xc3\xab", 'a{b="c"}', '# EOF', "it's");
 push @roles, "line\nevil_metric{a=\"b\"} 1\n# EOF" if $version < 19;
 $eye->query('CREATE ROLE "' . s/"/""/gr . '" LOGIN') for @roles;
 my @named = map { PoolDiag::Session->connect($node, user => $_, application_name => 'app') } @roles, "\xff", "\xfe";
@@ -298,14 +298,21 @@ $eye->query('SELECT pooldiag.sample_now()');
 $m = metrics('names');
 my @shown = $eye->column('SELECT pool FROM pooldiag.pools');
 my %twice;
-# What is no character, and what would spoil a line, is a question mark; the second of a name has a number.
-my @expected = map { s/[\x00-\x09\x0b-\x1f\x7f]/?/gr } map { $twice{$_}++ ? "$_ ($twice{$_})" : $_ } @shown;
+# What is no character, and what would spoil a line, is a question mark; the second of a name that is then the same has a number.
+my @expected = map { $twice{$_}++ ? "$_ ($twice{$_})" : $_ } map { s/[\x00-\x09\x0b-\x1f\x7f]/?/gr } @shown;
 is_deeply([ $m->labels('pooldiag_pool_connections', 'pool') ], [ sort @expected ], 'each pool is called as the view calls it');
-is(scalar(grep { / \(2\)$/ } @expected), 1, 'two have the same name for us');
+is(scalar(grep { / \(2\)$/ } @expected), 2, 'some have the same name for us');
+is(scalar(grep { / \(3\)$/ } @expected), 1, 'one of them three times');
+for my $format (qw(openmetrics prometheus))
+{
+	my %seen;
+	my @again = grep { $seen{$_}++ } map { s/ [^ ]+$//r } grep { !/^#/ } split /\n/, $eye->value("SELECT pooldiag.metrics('$format')");
+	is_deeply(\@again, [], "$format: no series is there twice");
+}
 is($m->value('pooldiag_breaker_limit', breaker => 'pool:"\\'), 100, 'and each breaker');
 for my $role (@roles)
 {
-	my ($pool) = grep { index($_, $role =~ s/"/""/gr =~ s/[\t\a]/?/gr) >= 0 } $m->labels('pooldiag_pool_connections', 'pool');
+	my ($pool) = grep { index($_, $role =~ s/"/""/gr =~ s/[\t\a\x01]/?/gr) >= 0 } $m->labels('pooldiag_pool_connections', 'pool');
 	is($pool && $m->sum('pooldiag_pool_connections', pool => $pool) <= 1, 1, 'one pool has it: ' . $role =~ s/\n/ /gr);
 }
 is_deeply([ grep { /^evil|^b$/ } map { $_->{name} } values %{ $m->{samples} } ], [], 'no name has become a metric');

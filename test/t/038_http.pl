@@ -155,13 +155,29 @@ bad_token('its first line is empty', 'Its first line is empty');
 write_token('', 0600);
 bad_token('it is empty', 'Its first line is empty');
 write_token('x' x 513, 0600);
-bad_token('it is too long', 'It is longer than 512 bytes');
+bad_token('it is too long', 'Its first line is longer than 512 bytes');
+write_token(" \t \n$token\n", 0600);
+bad_token('its first line is blank', 'Its first line is empty');
 unlink $file;
 mkdir $file;
 bad_token('it is a folder', 'It is not a regular file');
 unlink $file;
 POSIX::mkfifo($file, 0600) or die $!;
 bad_token('it is a FIFO', 'It is not a regular file');
+
+# The longest token; one with blanks around it, which no header could have; and whatever comes behind the first line.
+my $longest = 'l' x 512;
+for my $case ([ 'the longest one', $longest, "$longest\n" ], [ 'with blanks around it', $token, " $token \t\r\n" ],
+	[ 'with a lot behind it', $longest, "$longest\n" . 'x' x 100_000 ])
+{
+	my ($what, $expected, $text) = @$case;
+	write_token('other', 0600);
+	reload($node);
+	becomes(401, '/api/v1/pools', "$what: it is another one", Authorization => "Bearer $expected");
+	write_token($text, 0600);
+	reload($node);
+	becomes(200, '/api/v1/pools', "$what: it opens everything", Authorization => "Bearer $expected");
+}
 
 # Everything to everybody.
 set('pooldiag.http_access' => 'all');
@@ -315,6 +331,14 @@ for my $bad ('localhost, example.org', '1.2.3', '::1::', '127.0.0.1/8')
 	like($error->{H}, qr/localhost; or \* for all/, "'$bad': and what would be");
 }
 
+for my $bad ('db1:8000', 'db1, *.internal', "b\xc3\xbccher.de", 'http://db1')
+{
+	my $error = $eye->try("ALTER SYSTEM SET pooldiag.http_hosts = '$bad'")->{error};
+	is($error->{C}, '22023', "hosts '$bad' are refused");
+	like($error->{D}, qr/"\Q@{[ $bad =~ s{^db1, }{}r ]}\E" is not the name of a host/, "'$bad': which is none");
+	like($error->{H}, qr/without a port/, "'$bad': and what would be");
+}
+
 # A port that is taken, an address that is another's: said, and tried again with a reload. The server is unharmed.
 my $taken = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => PostgreSQL::Test::Cluster::get_free_port(), Listen => 1, ReuseAddr => 0)
   or die $@;
@@ -323,7 +347,7 @@ my $old = $port;
 $port = $taken->sockport;
 $eye->query("ALTER SYSTEM SET pooldiag.http_port = $port");
 reload($node);
-$node->wait_for_log(qr/WARNING:  pooldiag can't answer HTTP at address 127\.0\.0\.1, port $port: could not bind: Address already in use\n.*HINT:  Another process listens there: choose another "pooldiag\.http_port"\. It is tried again/, $logged);
+$node->wait_for_log(qr/WARNING:  pooldiag can't answer HTTP at address 127\.0\.0\.1, port $port: could not bind: Address already in use\n.*HINT:  Another process listens there, or another of "pooldiag\.http_listen_addresses" has it already: choose another "pooldiag\.http_port", or see to these\. It is tried again/, $logged);
 ok(!fetch($old, '/livez'), 'the old port is closed');
 close $taken;
 reload($node);

@@ -95,9 +95,23 @@ is((statuses(send_bytes("BREW /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")))[0],
 is((statuses(send_bytes("POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n", sub { return statuses($_[0]); })))[0], 405, 'a body without an end');
 is((statuses(send_bytes("GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")))[0], 200, 'a body where none belongs');
 is((statuses(send_bytes("GET /nowhere\xff\xfe?pool=\xff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")))[0], 404, 'a path that is no UTF-8');
-my $answer = send_bytes("GET /api/v1/history?pool=%ff%00%22%5c%3cscript%3e HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+my $answer = send_bytes("GET /api/v1/history?pool=%ff%01%22%5c%3cscript%3e HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 is((statuses($answer))[0], 404, 'a pool whose name is no UTF-8');
 ok(eval { decode_json($answer =~ s/^.*?\r\n\r\n//sr) }, 'and the answer is a document');
+# What a proxy in front of this one may understand in another way is refused, and nothing that comes behind it is answered.
+my $behind = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+for my $case ([ 400, 'two Hosts', "GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n" ],
+	[ 400, 'two lengths', "${get}Content-Length: 0\r\nContent-Length: 40\r\n\r\n" ],
+	[ 400, 'a length and chunks', "${get}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ],
+	[ 400, 'chunks', "${get}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ],
+	[ 400, 'an encoding that there is not', "${get}Transfer-Encoding: gzip\r\n\r\n" ],
+	[ 400, 'a zero byte in the path', "GET /livez%00/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" ],
+	[ 400, 'a zero byte in an argument', "GET /readyz?role=primary%00x HTTP/1.1\r\nHost: localhost\r\n\r\n" ],
+	[ 405, 'a method with chunks', "POST /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ])
+{
+	my ($status, $what, $request) = @$case;
+	is_deeply([ statuses(send_bytes($request . $behind)) ], [$status], "$what: refused, and nothing behind it is answered");
+}
 for my $bytes ("\0" x 100, "\r\n\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 'SSH-2.0-x' . "\r\n", "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
 	"GET http://evil.example/livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", join('', map { chr } 0 .. 255) x 4)
 {

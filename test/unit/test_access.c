@@ -84,6 +84,36 @@ test_host(void **unused)
 }
 
 static void
+test_hosts(void **state)
+{
+	static const char *const good[] = {"", " , ,", "db1", "db1.example.com, DB-2,\tdb_3.",
+									   "10.0.0.1"};
+	static const struct
+	{
+		const char *list;
+		const char *bad;
+	} bad[] = {{"db1:8000", "db1:8000"},
+			   {"db1, *.example.com", "*.example.com"},
+			   {"b\xc3\xbc"
+				"cher.de,db1",
+				"b\xc3\xbc"
+				"cher.de"},
+			   {"http://db1", "http://db1"},
+			   {"db1;db2", "db1;db2"}};
+	const char *found;
+	size_t length;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(pooldiag_access_are_hosts(good[i], &found, &length));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		assert_false(pooldiag_access_are_hosts(bad[i].list, &found, &length));
+		assert_int_equal(length, strlen(bad[i].bad));
+		assert_memory_equal(found, bad[i].bad, length);
+	}
+}
+
+static void
 test_what_is_preferred(void **unused)
 {
 	static const char *const openmetrics[] = {
@@ -132,8 +162,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bearer),	cmocka_unit_test(test_token),
-		cmocka_unit_test(test_host),	cmocka_unit_test(test_what_is_preferred),
+		cmocka_unit_test(test_bearer),
+		cmocka_unit_test(test_token),
+		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_what_is_preferred),
 		cmocka_unit_test(test_seconds),
 	};
 
