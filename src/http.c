@@ -38,7 +38,7 @@
 #define KEPT_BYTES (16 * 1024 * 1024)
 
 /* Of the token's file. */
-#define LINE_LEN (2 * POOLDIAG_TOKEN_LEN)
+#define LINE_LEN ((size_t) 2 * POOLDIAG_TOKEN_LEN)
 #define BLANKS " \t"
 
 #define TRIED_AGAIN "It is tried again when the configuration is reloaded."

@@ -54,7 +54,9 @@ typedef struct PoolDiagMetrics
 static inline char
 pooldiag_label_byte(char byte)
 {
-	return ((unsigned char) byte < 0x20 && byte != '\n') || byte == 0x7f ? '?' : byte;
+	if (((unsigned char) byte < 0x20 && byte != '\n') || byte == 0x7f)
+		return '?';
+	return byte;
 }
 
 extern void pooldiag_labels_add(PoolDiagLabels *labels, const char *name, const char *value);
