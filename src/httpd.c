@@ -3,8 +3,8 @@
  *	  HTTP itself: connections, requests, answers. The parsing is libmicrohttpd's.
  *
  * In the http worker alone, without a thread: the library runs when the worker calls it. There is room for ROOM
- * connections at all addresses together; each has so long to send a request and to take its answer, whatever it does
- * meanwhile. Where more than three quarters are taken, those who have been connected for longest make way, whatever they are
+ * connections at all addresses together; each has so long to send its first request, to take an answer and to come with the
+ * next request, whatever it does meanwhile. Where more than three quarters are taken, those who have been connected for longest make way, whatever they are
  * at; so that who comes, asks and goes is always answered, and a client that is slow, or means harm, costs a place for as
  * long as nobody else needs it. Memory is bounded by ROOM times what the library may use for one, and by MOST_UNSENT, as the
  * library has a copy of each answer until its client has taken it.
