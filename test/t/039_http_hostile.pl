@@ -104,13 +104,14 @@ for my $case ([ 400, 'two Hosts', "GET /livez HTTP/1.1\r\nHost: localhost\r\nHos
 	[ 400, 'two lengths', "${get}Content-Length: 0\r\nContent-Length: 40\r\n\r\n" ],
 	[ 400, 'a length and chunks', "${get}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ],
 	[ 400, 'chunks', "${get}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ],
-	[ 400, 'an encoding that there is not', "${get}Transfer-Encoding: gzip\r\n\r\n" ],
+	# Newer versions of the library say themselves that they don't know it.
+	[ '400|501', 'an encoding that there is not', "${get}Transfer-Encoding: gzip\r\n\r\n" ],
 	[ 400, 'a zero byte in the path', "GET /livez%00/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" ],
 	[ 400, 'a zero byte in an argument', "GET /readyz?role=primary%00x HTTP/1.1\r\nHost: localhost\r\n\r\n" ],
 	[ 405, 'a method with chunks', "POST /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" ])
 {
 	my ($status, $what, $request) = @$case;
-	is_deeply([ statuses(send_bytes($request . $behind)) ], [$status], "$what: refused, and nothing behind it is answered");
+	like(join(' ', statuses(send_bytes($request . $behind))), qr/^(?:$status)$/, "$what: refused, and nothing behind it is answered");
 }
 for my $bytes ("\0" x 100, "\r\n\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 'SSH-2.0-x' . "\r\n", "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
 	"GET http://evil.example/livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", join('', map { chr } 0 .. 255) x 4)
