@@ -50,6 +50,8 @@ FROM line l
 LEFT JOIN LATERAL (
 	SELECT * FROM family f WHERE f.format = l.format AND f.first < l.number ORDER BY f.first DESC LIMIT 1) f ON true
 WHERE l.value IS NOT NULL;
+-- There are thousands, and they are joined below.
+ANALYZE sample;
 SELECT format, name, family, type FROM sample
 WHERE NOT coalesce(substr(name, length(family) + 1) = ANY (CASE
 	WHEN NOT starts_with(name, family) THEN '{}'
